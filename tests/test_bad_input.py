@@ -178,7 +178,7 @@ def test_no_face(model, command, tmp_path, rng):
         ("[[NaN, 1], [3, 4], [5, 6], [7, 8], [9, 9]]", "contain NaN"),
         (json.dumps((POINTS * 28 / 64 / 28).tolist()), "span a face of"),
         (json.dumps((POINTS * 8).tolist()), "far outside"),
-        (json.dumps(POINTS[:, ::-1].tolist()), "do not lie like those of a face"),
+        (json.dumps(POINTS[:, ::-1].tolist()), "are not arranged like those of a face"),
     ],
 )
 def test_points_that_cannot_be_a_face(model, command, tmp_path, content, message):

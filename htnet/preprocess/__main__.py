@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--landmarks",
         default="yunet",
-        help="yunet, yunet:MODEL.onnx, face-alignment, template, a .json or .csv file of points, or none to take "
+        help="yunet, yunet:MODEL.onnx, face-alignment, template, a .json or .csv file of points, or none to use "
         "cropped faces as they are (default: %(default)s)",
     )
     add_bit_depth(parser)
@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace) -> None:
     print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")
     print(f"  flow of {width}x{height} px: mean {length.mean():.2f} px, largest {length.max():.2f} px")
     if args.uv is not None:
-        # A file, not a name: to a name NumPy would add an ending, and write over what was not looked at.
+        # An open file, not a name: NumPy would add an ending to the name and could overwrite a file unchecked.
         with whole_file(args.uv) as place, place.open("wb") as file:
             np.save(file, made.flow.uv)
         print(f"  flow: {args.uv}")

@@ -46,8 +46,8 @@ __all__ = [
     "transform_points",
 ]
 
-#: Minimum agreement of points with the template; faces, profiles too, lie far above, swapped or mirrored points far
-#: below.
+#: Minimum agreement of points with the template. Faces, including profiles, are far above it; swapped or mirrored
+#: points are far below.
 MIN_AGREEMENT = 0.5
 #: Minimum width in onset px of the template's square (28 by 28 units) around the face.
 MIN_FACE = 12.0
@@ -122,8 +122,8 @@ def fit_alignment(
         The alignment.
 
     Raises:
-        LandmarkError: the points coincide, span a few pixels only, or do not lie like a face's (wrong order,
-            x and y swapped); or the template has another number of points.
+        LandmarkError: the points coincide, span a few pixels only, or are not arranged like those of a face (wrong
+            order, x and y swapped); or the template has another number of points.
         InputError: a bad ``size``, ``margin`` or ``box``.
     """
     places, points = _target(landmarks, template)
@@ -158,7 +158,7 @@ def align_frames(
     Args:
         frames: frames of one sample, all of one size; read one at a time, so a long video need not fit in memory.
         landmarks: five or 68 points in px of the first frame (the onset).
-        template: see `fit_alignment`; so are the arguments that follow.
+        template: see `fit_alignment`, also for the following arguments.
         size: side of the aligned face in px, or (height, width).
         margin: added on each side of the crop, as a fraction of it.
         box: the crop (x, y, width, height) in 28 px units.
@@ -194,8 +194,8 @@ def align_pair(
         Onset and apex, (face_size, face_size, 3) each, and the (2, 3) matrix from onset px to face px.
 
     Raises:
-        LandmarkError: the points coincide, span a few pixels only, or do not lie like a face's (wrong order,
-            x and y swapped).
+        LandmarkError: the points coincide, span a few pixels only, or are not arranged like those of a face (wrong
+            order, x and y swapped).
     """
     alignment = fit_alignment(landmarks, template=spec.template, size=spec.face_size, frame=onset.source)
     return alignment.warp(onset), alignment.warp(apex), alignment.matrix
@@ -207,14 +207,14 @@ def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -
     Args:
         points: (5, 2) or (68, 2).
         target: the same points of the other face, (N, 2).
-        source: where ``points`` came from, for the message.
+        source: origin of ``points``, for the message.
 
     Returns:
         (2, 3) float64, see `similarity`.
 
     Raises:
         LandmarkError: the points coincide, their agreement with ``target`` is below `MIN_AGREEMENT`, or they are not
-            in the order of a face's, see `htnet.preprocess.pose.check_order`.
+            in the order of a face, see `htnet.preprocess.pose.check_order`.
     """
     matrix = similarity(points, target)
     found = agreement(points, target)
@@ -226,15 +226,15 @@ def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -
     if len(np.asarray(points)) == 5:
         count, order = "five", "left eye, right eye, nose, left mouth corner, right mouth corner"
     raise LandmarkError(
-        f"The {count} points from {source} do not lie like those of a face (agreement {found:.2f}); give [x, y] "
-        f"in the order {order}, left being the image's left."
+        f"The {count} points from {source} are not arranged like those of a face (agreement {found:.2f}); give [x, y] "
+        f"in the order {order}, where left is the image's left."
     )
 
 
 def _target(
     landmarks: Landmarks | Landmarks68, template: npt.ArrayLike | None
 ) -> tuple[Float64Array, npt.NDArray[Any]]:
-    """Places in 28 px units, and the landmarks' points that go there."""
+    """Target points in 28 px units, and the landmarks' points that are mapped to them."""
     if template is None:
         template = TEMPLATE_28 if isinstance(landmarks, Landmarks) else MEAN_SHAPE_28
     try:
@@ -277,8 +277,8 @@ def _shape(size: int | tuple[int, int], width: float, height: float) -> tuple[in
         return fitting
     if max(abs(sides[0] - height * unit), abs(sides[1] - width * unit)) > 0.5:
         raise InputError(
-            f"size {sides} has another shape than the crop of {width:g} by {height:g} units; give {fitting}, or a "
-            f"box {sides[1] / sides[0]:.4g} times as wide as high."
+            f"size {sides} has another aspect ratio than the crop of {width:g} by {height:g} units; give {fitting}, or "
+            f"a box {sides[1] / sides[0]:.4g} times as wide as high."
         )
     return sides[0], sides[1]
 
@@ -304,7 +304,7 @@ def check_size(frame: Frame, number: int, first: Frame) -> None:
 
 
 def shrunk(pixels: ByteArray, scale: float) -> ByteArray:
-    """An image (H, W, 3) at ``scale`` times its size, averaged; as it is for 1 or more."""
+    """Shrink an image (H, W, 3) to ``scale`` times its size by averaging; unchanged for a scale of 1 or more."""
     if scale >= 1:
         return pixels
     cv2 = load_opencv()

@@ -1,7 +1,7 @@
 """Conversion of image values to 8 bits: which value is white.
 
 Images of cameras with 10, 12 or 14 bits are usually saved in 16-bit files, whose largest value no pixel approaches. A
-reader that treats 65535 as white then gets an almost black face, of 17 gray levels instead of 256. No rule can
+reader that treats 65535 as white then gets an almost black face with 17 gray levels instead of 256. No rule can
 distinguish such a file from a dark 16-bit picture, so the frame is refused if neither file nor caller states the depth.
 """
 
@@ -21,9 +21,9 @@ from htnet.core.types import BIT_DEPTHS, ByteArray
 
 _FLOAT_TOLERANCE = 1e-4
 _WHITE_16 = 65535
-#: 16-bit values below this may as well be of 14, 12 or 10 bits.
+#: 16-bit values that are all below this may also be 14-, 12- or 10-bit values.
 CLEAR_16 = 1 << 14
-#: Share of white below which a whole pair is black to the eye: values cut down by a wrong conversion.
+#: A pair whose values are all below this share of white looks black: a wrong conversion has scaled its values down.
 BLACK = 1 / 16
 _PNM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)\s")
 #: The tag of TIFF files that names their largest value.
@@ -32,7 +32,7 @@ _MAX_SAMPLE_VALUE = 281
 
 @dataclass(frozen=True, eq=False)
 class RawFrame:
-    """A frame as its file or array has it.
+    """A frame with the values of its file or array.
 
     Attributes:
         pixels: (H, W, 3), integers or floats.
@@ -48,13 +48,13 @@ class RawFrame:
 
     @property
     def wide(self) -> bool:
-        """Whether the values alone do not determine which of them is white."""
+        """Whether type and file leave open which value is white."""
         kind = self.pixels.dtype
         return not self.done and self.white is None and kind != np.uint8 and np.issubdtype(kind, np.integer)
 
     @property
     def clear_16(self) -> bool:
-        """Whether the numbers are of 16 bits, because some are beyond all that fewer bits can hold."""
+        """Whether the values must be 16-bit values, because some are too large for 14 bits."""
         return self.wide and self.pixels.dtype == np.uint16 and int(self.pixels.max()) >= CLEAR_16
 
 
@@ -64,12 +64,12 @@ def check_bit_depth(bit_depth: int | None) -> None:
 
 
 def stated_white(data: bytes) -> int | None:
-    """The largest possible value that an image file states: of PGM and PPM files, and of TIFF files with that tag.
+    """The largest possible value that an image file states: PGM and PPM files, and TIFF files with that tag.
 
-    65535 states nothing: OpenCV and FFmpeg write it for any 16-bit values, those of a 12-bit camera too.
+    A stated value of 65535 is ignored: OpenCV and FFmpeg write it for any 16-bit values, also those of a 12-bit camera.
 
-    PNG's sBIT chunk does not count: by the PNG specification (third edition, 11.3.2.6) samples are scaled to
-    the full range of the file whatever sBIT says.
+    PNG's sBIT chunk is ignored too: by the PNG specification (third edition, 11.3.2.6) samples are scaled to the full
+    range of the file whatever sBIT says.
     """
     if found := _PNM_HEADER.match(data[:4096]):
         white: int | None = int(found[1])
@@ -97,11 +97,11 @@ def _tiff_white(data: bytes, order: str) -> int | None:
 
 
 def together(frames: Sequence[RawFrame], bit_depth: int | None = None) -> list[ByteArray]:
-    """8-bit pixels of frames that are compared with each other, all by one rule.
+    """Convert frames that are compared with each other to 8-bit pixels, all by one rule.
 
     Args:
-        frames: those of a pair, or of a clip; or one alone.
-        bit_depth: bits of the camera's values where files and types do not say.
+        frames: the frames of a pair or of a clip, or a single frame.
+        bit_depth: bits of the camera's values if files and types do not state them.
 
     Raises:
         FrameError: 16-bit values of unknown depth, values beyond the stated depth, or a type or range of numbers that
@@ -116,7 +116,7 @@ def together(frames: Sequence[RawFrame], bit_depth: int | None = None) -> list[B
 
 
 def refuse_black(frames: Sequence[RawFrame]) -> None:
-    """Refuse frames that are all but black, as values of a wider range are after a conversion to 8 bits or to 0..1.
+    """Refuse frames that are almost black, as after a wrong conversion of a wider range to 8 bits or to 0..1.
 
     Raises:
         FrameError: no value of any frame reaches 1/16 of white, and some are not 0.
@@ -124,7 +124,7 @@ def refuse_black(frames: Sequence[RawFrame]) -> None:
     shares = []
     for frame in frames:
         kind, top = frame.pixels.dtype, float(frame.pixels.max())
-        if frame.done:  # of a clip, where one dark moment may be
+        if frame.done:  # from a clip, which may be dark for a moment
             return
         if kind == np.uint8:
             shares.append(top / (frame.white or 255))
@@ -132,20 +132,19 @@ def refuse_black(frames: Sequence[RawFrame]) -> None:
             shares.append(top)
     if len(shares) == len(frames) and 0 < max(shares) < BLACK:
         raise FrameError(
-            f"{' and '.join(f.source for f in frames)} {'are' if len(frames) > 1 else 'is'} all but black: the largest "
+            f"{' and '.join(f.source for f in frames)} {'are' if len(frames) > 1 else 'is'} almost black: the largest "
             f"value is {max(shares):.1%} of white. 12-bit values that were divided by 256 or by 65535 look like "
-            "this; convert "
-            "the original values by their own bit depth."
+            "this; convert the original values by their own bit depth."
         )
 
 
 def _depth_of(wide: Sequence[RawFrame]) -> int:
-    """16, if the values of at least one frame leave no other choice."""
+    """Return 16 if the values of at least one frame must be 16-bit values; refuse all other frames."""
     for frame in wide:
         if frame.pixels.dtype != np.uint16:
             raise FrameError(
                 f"Frame {frame.source} has type {frame.pixels.dtype}, which does not say which value is white; give "
-                f"uint8, uint16 or float in 0..1, or say the depth: bit_depth={_smallest(int(frame.pixels.max()))} "
+                f"uint8, uint16 or float in 0..1, or state the depth: bit_depth={_smallest(int(frame.pixels.max()))} "
                 f"(commands: --bit-depth {_smallest(int(frame.pixels.max()))})."
             )
     top = max(int(frame.pixels.max()) for frame in wide)
@@ -154,7 +153,7 @@ def _depth_of(wide: Sequence[RawFrame]) -> int:
     depth = _smallest(top)
     names = wide[0].source if len(wide) == 1 else f"{wide[0].source} and {len(wide) - 1} more"
     raise FrameError(
-        f"Frame {names}: 16-bit numbers up to {top}, which are {depth}-bit values, or those of a dark 16-bit picture. "
+        f"Frame {names} has 16-bit numbers up to {top}: either {depth}-bit values, or a dark 16-bit picture. "
         f"Say which: bit_depth={depth} or bit_depth=16 (commands: --bit-depth {depth})."
     )
 
@@ -183,11 +182,10 @@ def _to_bytes(frame: RawFrame, bit_depth: int | None) -> ByteArray:
     if low < 0 or high > white:
         said = f"its file says that {white} is white" if frame.white else f"bit_depth={bit_depth or 16} ends at {white}"
         raise FrameError(
-            f"Frame {frame.source} contains values {low}..{high}, but {said}. Values that fill the upper bits "
-            "are 16-bit "
-            "values: bit_depth=16."
+            f"Frame {frame.source} contains values {low}..{high}, but {said}. Values that are stored in the upper "
+            "bits count as 16-bit values: bit_depth=16."
         )
-    # Rounded to the nearest: 257 steps of 16 bits to one of 8.
+    # Rounded to the nearest: one step of 8 bits is 257 steps of 16 bits.
     return ((pixels.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
 
 

@@ -1,16 +1,16 @@
 """Evidence that two frames differ by an expression, from the motion in px before it is scaled.
 
 Both faces are aligned at 224 px, the apex is registered to the onset, and the motion of 28 x 28 cells is measured
-(`htnet.preprocess.flow.registration`). The motion of out-of-plane head rotation is fitted and subtracted, and the rest
-is measured again. It is compared with the motion expected without an expression: the noise of these two frames, the
-error of registration, what the fitted rotation leaves because no two heads are alike, the background at the outline of
-a head that moves and, near the eyes, the effect of blinks and gaze. There are three measures: the strongest motion of
-the skin, the rise of the fold above the eyes, and the rise of the skin below them. An expression raises the last two,
-a blink lowers them.
+(`htnet.preprocess.flow.registration`). The motion caused by out-of-plane head rotation is fitted and subtracted, and
+the rest is measured again. It is compared with the motion expected without an expression: the noise of these two
+frames, the error of registration, what the fitted rotation leaves because no two heads are alike, the background at the
+outline of a head that moves and, near the eyes, the effect of blinks and gaze. There are three measures: the strongest
+motion of the skin, the rise of the fold above the eyes, and the rise of the skin below them. An expression raises the
+last two, a blink lowers them.
 
 Thresholds, noise terms and slope were set on drawn faces, drawn solid heads and one portrait (seeds 41000 to 42009 of
 `benchmarks.droop_faces`, kinds drawn, shaded, hopper; people 100000 to 100015 of `benchmarks.turned_heads`);
-`benchmarks/expression.py` scores others.
+`benchmarks/expression.py` evaluates them on others.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from htnet.preprocess.opencv import load_opencv
 
 #: Side of the face on which evidence is measured, px, independent of the model's.
 FACE = 224
-#: Operating points of the three measures, in their standard errors. On people and a portrait that nothing was chosen
-#: on (benchmarks/results/expression.json) there are false alarms in 1 of 585 pairs with noise, light, shifts, turns
-#: in the plane, blinks and gaze, and in 0 of 320 of solid heads that turn in space by up to 2 degrees or shift; misses
-#: in 17 of 111 at 0.5 px and in 5 of 222 at 1 px.
+#: Operating points of the three measures, in their standard errors. On people and a portrait on which nothing was tuned
+#: (benchmarks/results/expression.json), there are false alarms in 1 of 585 pairs with noise, changes of light, shifts,
+#: in-plane rotation, blinks and gaze, and in 0 of 320 pairs of solid heads that rotate out of plane by up to 2 degrees
+#: or shift. Misses: 17 of 111 at 0.5 px, 5 of 222 at 1 px.
 SKIN, FOLD, BELOW = 3.0, 1.0, 1.7
 #: Slope of the logistic curve over the logarithm of the strength, fitted on as many pairs with an expression as
 #: without.
@@ -60,19 +60,21 @@ SLOPE = 7.0
 
 # Error that registration and interpolation leave in a cell, px of the face at its own resolution.
 _FLOOR = 0.08
-# Cells whose mean is the strongest motion, and those of the eye that tell how far it moves.
+# Number of cells whose mean is the strongest motion, and of eye cells whose mean is the eye's motion.
 _STRONGEST, _OF_EYE = 8, 6
-# How far a blink or a look aside reaches: half width and half height of a Gaussian about each eye, distances between
-# the eyes; and the share of the eye's motion that reaches the skin above and below the lids, and the cells below them
-# whose windows hold some of the eye (down to the last, distances between the eyes): eyes that look up raise those.
+# How far the effect of a blink or a change of gaze reaches: half width and half height of a Gaussian around each eye,
+# in distances between the eyes; the share of the eye's motion that reaches the skin above and below the lids; and its
+# share in the cells just below the eyes, whose windows contain part of the eye (the last value is how far down they
+# reach, in distances between the eyes). Eyes that look up raise those cells.
 _REACH, _SHARE, _SHARE_NEAR, _NEAR = (0.3, 0.22), 0.2, 0.5, 0.24
-# Error that a fitted turn leaves, as shares of what it moves there, and of its root mean square over the face:
-# anywhere; about the eyes, whose sockets are deeper in one head than in another; in the patches above and below them.
+# Error that a fitted head rotation leaves: as a share of its parallax in each cell, and as shares of the root mean
+# square of the parallax over the face: anywhere; around the eyes, whose sockets differ in depth from head to head; in
+# the patches above and below them.
 _TURN_SHARE, _TURN_SKIN, _TURN_EYES, _TURN_LIDS = 0.4, 0.15, 0.5, 0.8
-# Where the outline of a narrow head may be, distances between the eyes: half width at the eyes, least height of the
-# chin, and the width of the band that counts less and less.
+# Possible outline of a narrow head, in distances between the eyes: half width at the eyes, least distance of the chin
+# below them, and width of the band over which the motion of the outline fades in.
 _SIDE, _CHIN, _BAND = 0.75, 1.1, 0.15
-# Cells of a patch share their windows: so many count as one measurement.
+# The windows of the cells of a patch overlap: this many cells count as one measurement.
 _SHARED = 4.0
 
 
@@ -82,12 +84,13 @@ def expression_probability(
     landmarks: Landmarks,
     start: Float64Array | None = None,
 ) -> float:
-    """Probability that the two frames differ by an expression, assuming that half of all pairs do; 0.5 is the operating
-    point.
+    """Probability that the two frames differ by an expression.
+
+    It assumes that half of all pairs do; 0.5 is the operating point.
 
     Args:
-        onset: as recorded.
-        apex: as recorded.
+        onset: the frame as recorded.
+        apex: the frame as recorded.
         landmarks: five points in px of the onset.
         start: (3, 3), the head's motion on the aligned face if already known; see `register`.
 
@@ -102,9 +105,9 @@ def expression_probability(
     face, enlarged = alignment.warp(onset), max(1.0, alignment.scale)
     matrix = register(face, apex, alignment, start)
     first, second = to_gray(face), to_gray(follow(alignment, matrix).warp(apex))
-    # A small face is compared at its own resolution: enlarged noise is no texture.
+    # A small face is compared at its own resolution, because enlarged noise would look like texture.
     turn = _fitted_turn(cell_motion(first, second, enlarged), enlarged)
-    # Cells find small motions best, so the turn is taken out of the pixels and the rest measured again.
+    # Cells measure small motions best, so the rotation is undone in the pixels and the rest is measured again.
     found = cell_motion(first, _turned_back(second, turn), enlarged)
     strength = expression_strength(found, enlarged, turn, matrix)
     return 1 / (1 + math.exp(-SLOPE * math.log(max(strength, 1e-3))))
@@ -132,8 +135,8 @@ def expression_strength(
     Args:
         found: motion between registered faces of 224 px.
         enlarged: px of the face per px of the frame, 1 or more.
-        turn: (10,) numbers of the turn that was taken out before.
-        matrix: (3, 3), the motion of the head that the registration took out.
+        turn: (10,) coefficients of the head rotation that was already undone.
+        matrix: (3, 3), the motion of the head that the registration removed.
     """
     rest = _fitted_turn(found, enlarged)
     uv = found.uv - _turn_modes() @ rest
@@ -152,12 +155,12 @@ def expression_strength(
 
 
 def _fitted_turn(found: CellMotion, enlarged: float) -> Float64Array:
-    """(10,) numbers of `_turn_modes`, fitted on the rigid cells."""
+    """(10,) coefficients of `_turn_modes`, fitted on the rigid cells."""
     return robust_fit(found, _turn_modes(), rigid_cells(), enlarged)
 
 
 def _turned_back(face: ByteArray, turn: Float64Array) -> ByteArray:
-    """A registered face whose fitted turn is undone."""
+    """A registered face with its fitted rotation undone."""
     cv2 = load_opencv()
     planes = _turn_planes()
     at = np.arange(FACE, dtype=np.float32)
@@ -167,14 +170,14 @@ def _turned_back(face: ByteArray, turn: Float64Array) -> ByteArray:
 
 
 def _parallax(turn: Float64Array) -> Float64Array:
-    """(28, 28): how far a turn moves each cell against the plane that moves most like the face, px."""
+    """(28, 28): how far a head rotation moves each cell relative to the plane that fits the face's motion best, px."""
     rest = _beside_plane()
     return np.asarray(np.hypot(rest @ turn[3:5], rest @ turn[8:10]))
 
 
 @lru_cache(maxsize=1)
 def _beside_plane() -> Float64Array:
-    """(28, 28, 2): what the two shapes that are no plane move against the planes that move most like them."""
+    """(28, 28, 2): motion of the two non-planar shapes relative to the planes that fit them best."""
     shapes = _turn_modes()[..., 0, : _turn_modes().shape[-1] // 2]
     flat, deep = shapes[..., :3], shapes[..., 3:]
     plane = np.linalg.lstsq(flat[face_cells()], deep[face_cells()], rcond=None)[0]
@@ -182,13 +185,13 @@ def _beside_plane() -> Float64Array:
 
 
 def _outline_motion(matrix: Float64Array | None) -> Float64Array:
-    """(28, 28): how far what is beside a head that has moved may move against it, px; 0 within the face."""
+    """(28, 28): how far the background beside a moving head may move relative to it, px; 0 within the face."""
     if matrix is None:
         return np.zeros(face_cells().shape)
     at = cell_centers(FACE)
     moved = at @ matrix[:2, :2].T + matrix[:2, 2] - at
     x, y = np.abs(face_units()[..., 0]), face_units()[..., 1]
-    # Towards the chin the face becomes narrow.
+    # The face narrows toward the chin.
     near = np.maximum(x - (_SIDE - 0.45 * np.clip(y - 0.4, 0, None)), y - _CHIN) / _BAND
     return np.asarray(np.clip(near, 0, 1) * np.hypot(moved[..., 0], moved[..., 1]))
 
@@ -201,7 +204,7 @@ def _errors(uv: Float64Array, information: Float64Array, variance: Float64Array)
 
 
 def _eye_motion(found: CellMotion, uv: Float64Array) -> float:
-    """How far lids and pupils move, px: the mean of the strongest cells, cells without texture counted as still."""
+    """How far lids and pupils move, px: the mean of the strongest cells; cells without texture count as still."""
     xx, xy, yy = bounded(found.information[_eye_cells()], 1.0)
     u, v = uv[_eye_cells()].T
     return float(np.sort(np.hypot(xx * u + xy * v, xy * u + yy * v))[-_OF_EYE:].mean())
@@ -218,13 +221,13 @@ def _rise(uv: Float64Array, known: tuple[Float64Array, ...], cells: npt.NDArray[
 
 
 def _sides(cells: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], ...]:
-    """A pair of patches, and each of the two."""
+    """Both patches of a pair together, then each of the two."""
     left = face_units()[..., 0] < 0
     return cells, cells & left, cells & ~left
 
 
 def _shapes(units: Float64Array) -> Float64Array:
-    """(..., 5): shapes of the depth of a head: those of a plane, one round from side to side, and a nose."""
+    """(..., 5): basis shapes of a head's depth: three of a plane, one curved from side to side, and a nose."""
     x, y = np.moveaxis(units, -1, 0)
     nose = np.exp(-0.5 * ((x / 0.17) ** 2 + ((y - 0.5) / 0.25) ** 2))
     return np.stack([np.ones_like(x), x, y, x * x, nose], -1)
@@ -232,7 +235,7 @@ def _shapes(units: Float64Array) -> Float64Array:
 
 @lru_cache(maxsize=1)
 def _turn_modes() -> Float64Array:
-    """(28, 28, 2, 10): motions of a head that is registered nearly: each shape to the right, then each downward."""
+    """(28, 28, 2, 10): motions of an almost registered head: each shape to the right, then each downward."""
     planes = _shapes(face_units())
     none = np.zeros_like(planes)
     return np.stack([np.concatenate([planes, none], -1), np.concatenate([none, planes], -1)], -2)
@@ -247,7 +250,7 @@ def _turn_planes() -> FloatArray:
 
 
 def _from_eyes() -> tuple[Float64Array, Float64Array]:
-    """Places of the cells from the nearer eye, in distances between the eyes: sideways (0 or more) and down."""
+    """Positions of the cells relative to the nearer eye, in distances between the eyes: sideways (0 or more), down."""
     x, y = np.moveaxis(face_units(), -1, 0)
     return np.abs(np.abs(x) - 0.5), y
 

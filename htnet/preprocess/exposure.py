@@ -7,11 +7,11 @@ import numpy as np
 from htnet.core.types import ByteArray, QualityWarning
 
 #: Standard deviation of an aligned face, gray levels: below the first the answer is doubtful, below the second nothing
-#: can be measured, because sensor noise and the rounding to whole gray levels are as large as the face's own shades.
+#: can be measured, because sensor noise and the rounding to whole gray levels are as large as the face's own contrast.
 LOW_CONTRAST, NO_CONTRAST = 10.0, 2.0
 #: Share of the inner face at the darkest or the brightest values from which a face counts as wrongly exposed.
 CLIPPED = 0.15
-# Sensor values for the darkest (brightest) level.
+# Pixels up to the first value count as darkest, from the second value on as brightest.
 _DARKEST, _BRIGHTEST = 2, 253
 
 
@@ -34,7 +34,7 @@ def exposure_warnings(gray: ByteArray, source: str) -> tuple[QualityWarning, ...
 
     Args:
         gray: (H, W) uint8, the aligned face.
-        source: where it is from, for the message.
+        source: its origin, for the message.
     """
     found = []
     contrast = face_contrast(gray)
@@ -55,7 +55,7 @@ def exposure_warnings(gray: ByteArray, source: str) -> tuple[QualityWarning, ...
     ):
         share = float(clipped.mean())
         if share > CLIPPED:
-            message = f"{share:.0%} of the face in {source} is {what}: no motion shows there. Record with {cure}."
+            message = f"{share:.0%} of the face in {source} is {what}: no motion is visible there. Record with {cure}."
             found.append(QualityWarning("exposure", message))
     return tuple(found)
 

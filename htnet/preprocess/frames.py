@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-#: An image file as a path, its bytes or opened as binary; an RGB array or tensor; a picture of Pillow; or a frame that
-#: was read. See `read_frame`.
+#: An image file as a path, its bytes or opened as binary; an RGB array or tensor; a picture of Pillow; or a `Frame`.
+#: See `read_frame`.
 FrameSource: TypeAlias = "str | os.PathLike[str] | np.ndarray[Any, Any] | Frame | Image | Tensor | bytes | IO[bytes]"
 
 #: Shortest side of a frame that can hold a usable face, px.
@@ -36,24 +36,23 @@ MIN_SIDE = 16
 #: Minimum correlation of two color channels in a picture of 28x28 px that may show a face: the bundled face has 0.95 at
 #: that size, the 1768 published flow images (four of each sample of the composite) 0.61 or less.
 _COLORS_ALIKE = 0.7
-#: What OpenCV turns from BGR to RGB, which takes it a tenth of NumPy's time.
+#: Types that OpenCV converts from BGR to RGB, in a tenth of NumPy's time.
 _FAST = (np.uint8, np.uint16, np.float32)
 
 
 def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
     """Read one frame as RGB uint8.
 
-    Frames that are compared with each other are read together: `read_pair`, `read_clip`.
+    Use `read_pair` or `read_clip` to read frames that are compared with each other.
 
     Args:
         source: an image file as a path, as bytes or opened as binary; an array or tensor in RGB order; a picture of
-            Pillow; or a `Frame`. Arrays: (H, W), (H, W, 1),
-            (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1; tensors also (3, H, W). Gray is repeated in three
-            channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
-            composited: what lies under transparent pixels stays visible. Files and pictures of Pillow are turned as
-            their EXIF orientation says.
-        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type contains
-            fewer. Files that name their largest value (PGM, PPM, some TIFF files) need none.
+            Pillow; or a `Frame`. Arrays: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1;
+            tensors also (3, H, W). Gray is repeated in three channels, 16-bit values are divided by 257 and rounded,
+            and alpha is dropped, not composited: the colors of transparent pixels stay visible. Files and pictures of
+            Pillow are rotated according to their EXIF orientation.
+        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, if a 16-bit file or a wider type contains
+            fewer. Files that state their largest value (PGM, PPM, some TIFF files) do not need it.
 
     Returns:
         The frame, pixels (H, W, 3) uint8 RGB.
@@ -67,7 +66,7 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
 
 
 def read_pair(onset: FrameSource, apex: FrameSource, bit_depth: int | None = None) -> tuple[Frame, Frame]:
-    """Read two frames that are compared: by one range of values, and of one size.
+    """Read two frames that are compared: of the same size, and by the same range of values.
 
     Args:
         onset: see `read_frame`.
@@ -75,7 +74,7 @@ def read_pair(onset: FrameSource, apex: FrameSource, bit_depth: int | None = Non
         bit_depth: see `read_frame`.
 
     Raises:
-        FrameError: one cannot be read, their sizes differ, or both are all but black.
+        FrameError: one cannot be read, their sizes differ, or both are almost black.
     """
     if isinstance(apex, (str, os.PathLike, bytes)):
         with beside(partial(_read_raw, apex)) as other:
@@ -89,21 +88,21 @@ def read_pair(onset: FrameSource, apex: FrameSource, bit_depth: int | None = Non
 
 
 def read_clip(sources: Iterable[FrameSource], bit_depth: int | None = None) -> Iterator[Frame]:
-    """Read the frames of a clip, all by one range of values, one after the other.
+    """Read the frames of a clip, all by the same range of values, one after the other.
 
-    Frames are held back only as long as their values do not say how many bits they are of.
+    Frames are held back only until the values of one of them determine the bit depth.
 
     Args:
         sources: frames in order, see `read_frame`.
         bit_depth: see `read_frame`.
 
     Raises:
-        FrameError: no frames are given, one cannot be read, or none says how many bits the values are of.
+        FrameError: no frames are given, one cannot be read, or none determines the bit depth.
     """
     if not isinstance(sources, Iterable) or isinstance(sources, (str, bytes, bytearray, memoryview, IOBase)):
         raise FrameError(
             f"A clip cannot be read from {type(sources).__name__}; give the path of a video or of a folder of frames, "
-            "or frames in order. What is open, or bytes, is written to a file first."
+            "or frames in order. Write bytes, or the content of an open file, to a file first."
         )
     check_bit_depth(bit_depth)
     waiting: list[tuple[RawFrame, FrameSource]] = []
@@ -144,7 +143,7 @@ def clip_depths(sources: Iterable[FrameSource]) -> Iterator[int | None]:
 
 
 def _read_raw(source: FrameSource) -> RawFrame:
-    """The numbers of a frame, (H, W, 3), and what its file says of their range."""
+    """The numbers of a frame, (H, W, 3), and their range if the file states it."""
     if isinstance(source, Frame):
         return _checked(source.pixels, source.source, done=source.pixels.dtype == np.uint8)
     if isinstance(source, np.ndarray):
@@ -187,7 +186,7 @@ def check_pair(onset: Frame, apex: Frame) -> None:
 
 
 def frame_file(source: FrameSource | None) -> str | None:
-    """The file that a frame was read from, or is to be; None for what is in memory, or a frame of a video file."""
+    """The file that a frame was or will be read from; None for pictures in memory and frames of video files."""
     if isinstance(source, Frame):
         return source.source if os.path.isfile(source.source) else None
     return str(source) if isinstance(source, (str, os.PathLike)) else None
@@ -210,7 +209,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
 
 
 def _refuse_flow_image(pixels: np.ndarray[Any, Any], path: Path) -> None:
-    """Refuse a published flow image, in which no face can be found and whose flow would say nothing."""
+    """Refuse a published flow image, in which no face can be found and whose flow would be meaningless."""
     if pixels.shape != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3):
         return
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -222,12 +221,12 @@ def _refuse_flow_image(pixels: np.ndarray[Any, Any], path: Path) -> None:
     )
     raise FrameError(
         f"{path} is a flow image ({TEMPLATE_SIZE}x{TEMPLATE_SIZE} px, its colors are motion), not a frame of a face. "
-        f"Give frames of the video. What takes flow images: {use}"
+        f"Give frames of the video. To use flow images: {use}"
     )
 
 
 def _checked(pixels: np.ndarray[Any, Any], source: str, white: int | None = None, done: bool = False) -> RawFrame:
-    """Check the type and shape of an array and bring it to (H, W, 3), in the machine's byte order."""
+    """Check the type and shape of an array and convert it to (H, W, 3) in the machine's byte order."""
     if pixels.dtype.kind not in "uif":
         raise FrameError(f"Frame {source} has type {pixels.dtype}; give uint8, uint16 or float in 0..1.")
     if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):

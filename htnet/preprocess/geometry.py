@@ -10,12 +10,11 @@ from htnet.core.types import Float64Array
 
 
 def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
-    """Points in units ``scale`` times as fine.
+    """Scale points to an image of ``scale`` times the size, by a plain product.
 
     The field gives points of a 224 px face in "28 px units": pixels divided by 8, without the half
     pixel that separates the pixel centers of the two image sizes. The template and the published crop
-    are in these units, so a plain product is the conversion that puts aligned faces where the training
-    images have theirs.
+    are in these units, so only a plain product aligns faces in the same way as the training images.
 
     Args:
         points: (..., 2) in px.
@@ -64,7 +63,7 @@ def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Fl
             raise LandmarkError(f"The {name} points coincide at {points[0].tolist()}; give distinct points.")
     a = np.vdot(s, t) / np.vdot(s, s).real
     if abs(a) <= 1e-6 * _spread(t) / _spread(s):
-        raise LandmarkError("The points are mirrored: no rotation brings them together; check their order.")
+        raise LandmarkError("The points are mirrored: no rotation aligns them; check their order.")
     linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
     shift = target.mean(axis=0) - linear @ source.mean(axis=0)
     return np.hstack([linear, shift[:, None]])
@@ -77,7 +76,7 @@ def scale_of(matrix: npt.ArrayLike) -> float:
 
 
 def agreement(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> float:
-    """How well a similarity explains the one set by the other, from 0 (not at all) to 1 (exactly).
+    """How well a similarity maps one set to the other, from 0 (not at all) to 1 (exactly).
 
     The modulus of the correlation of the centered points as complex numbers; 1 - agreement^2 is the share of
     the target's variance that the best similarity leaves.

@@ -1,6 +1,6 @@
 """Pictures that are in memory already: those of Pillow and PyTorch, the bytes of image files, and open files.
 
-Neither library is imported here: whoever holds one of its pictures has done so.
+Neither library is imported here: whoever passes one of its pictures has already imported it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from htnet.core.errors import FrameError, LimitError, cause
 from htnet.core.lazy import loading
 from htnet.core.limits import FILE_BYTES
 
-# Pillow's modes whose numbers are gray levels or RGB as they are; others are palettes, colors of another kind, or have
-# an alpha channel, which is dropped.
+# Pillow's modes whose values are gray levels or RGB; others are palettes, use other color spaces, or have an alpha
+# channel, which is dropped.
 _PLAIN_MODES = ("L", "RGB", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _GRAY_MODES = ("1", "LA", "La")
 _CHANNELS = (1, 3, 4)
 
 
 def encoded_picture(source: Any) -> tuple[bytes, str] | None:
-    """The bytes of an image file that were given, or read from an open file, and how messages call them.
+    """The bytes of an image file, given directly or read from an open file, and their name for messages.
 
     Args:
         source: bytes, or an object with a method ``read``; anything else gives None.
@@ -55,11 +55,11 @@ def encoded_picture(source: Any) -> tuple[bytes, str] | None:
 
 
 def picture_array(source: Any) -> tuple[np.ndarray[Any, Any], str] | None:
-    """The numbers of a picture of Pillow or PyTorch, and how messages call it; None for anything else.
+    """The numbers of a picture of Pillow or PyTorch, and its name for messages; None for anything else.
 
     Args:
-        source: a picture of Pillow, turned as its EXIF orientation says; or a tensor on any device, (3, H, W) as
-            torchvision has it, (H, W, 3) or (H, W), with 1 or 4 in place of 3 too.
+        source: a picture of Pillow, which is rotated according to its EXIF orientation; or a tensor on any device,
+            (3, H, W) as in torchvision, (H, W, 3) or (H, W), where 3 may also be 1 or 4.
 
     Raises:
         FrameError: the picture cannot be read, or the tensor has another shape.
@@ -83,12 +83,12 @@ def _of_pillow(picture: Any, name: str) -> np.ndarray[Any, Any]:
             picture = picture.convert("L" if picture.mode in _GRAY_MODES else "RGB")
         pixels = np.asarray(picture)
     except (OSError, ValueError, SyntaxError) as error:
-        # Pillow reads a file only when its pixels are asked for.
+        # Pillow reads a file only when its pixels are accessed.
         raise FrameError(
             f"Frame {name} cannot be read by Pillow ({cause(error)}); extract or copy it again."
         ) from error
     if picture.mode == "I" and pixels.size and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
-        return pixels.astype(np.uint16)  # older versions of Pillow read 16-bit files so
+        return pixels.astype(np.uint16)  # how older versions of Pillow read 16-bit files
     return pixels
 
 

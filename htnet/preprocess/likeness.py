@@ -8,8 +8,9 @@ import numpy as np
 
 from htnet.core.types import ByteArray, QualityWarning
 
-#: Correlation of the two aligned faces below which flow between them says nothing of an expression. The bundled pair
-#: has 0.999; moved by 4 % of the face 0.80, tilted by 10 degrees 0.68, turned by 90 degrees or mirrored 0.3 or less.
+#: Correlation of the two aligned faces below which flow between them cannot show an expression. The bundled pair has
+#: 0.999; shifted by 4 % of the face it has 0.80, tilted by 10 degrees 0.68, rotated by 90 degrees or mirrored 0.3 or
+#: less.
 UNLIKE = 0.6
 
 
@@ -26,25 +27,25 @@ def likeness(onset: ByteArray, apex: ByteArray) -> float:
 
 
 def likeness_warnings(onset: ByteArray, apex: ByteArray, sources: tuple[str, str]) -> tuple[QualityWarning, ...]:
-    """A warning if the apex hardly resembles the onset where the onset's face is.
+    """A warning if the apex hardly resembles the onset at the position of the onset's face.
 
     Args:
         onset: (H, W) uint8, the aligned face.
         apex: (H, W) uint8, aligned as the onset is.
-        sources: where they are from, for the message.
+        sources: their origins, for the message.
     """
     alike = likeness(onset, apex)
-    if not alike < UNLIKE:  # without any contrast, others warn
+    if not alike < UNLIKE:  # NaN without contrast, of which other checks warn
         return ()
     first, second = sources
     which = (
-        f"{second} hardly shows the face of {first} in its place"
+        f"{second} hardly shows the face of {first} at the same position"
         if first != second
-        else ("The apex hardly shows the face of the onset in its place")
+        else ("The apex hardly shows the face of the onset at the same position")
     )
     message = (
-        f"{which} (correlation {alike:.2f}; {UNLIKE:g} or more is needed): what was measured is not an "
-        "expression. Check "
-        "that both are frames of one recording, turned alike, and that head and light did not move between them."
+        f"{which} (correlation {alike:.2f}; {UNLIKE:g} or more is needed): the measured motion is not an expression. "
+        "Check that both are frames of one recording with the same rotation, and that neither head nor light changed "
+        "between them."
     )
     return (QualityWarning("unlike_frames", message),)

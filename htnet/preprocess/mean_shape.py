@@ -1,11 +1,11 @@
 """A mean face of 68 points, written for this package.
 
-The places are millimeters on an upright frontal face, neutral, mouth closed: origin midway between the eye
-centers, x to the image's right, y downward. Where they come from:
+The positions are in millimeters on an upright frontal face, neutral, mouth closed: origin midway between the eye
+centers, x to the image's right, y downward. Their sources:
 
 - The five points that `TEMPLATE_28` fixes. With eye centers 61 mm apart, its nose tip lies 33 mm and its
   mouth 60 mm below the eyes, and the mouth is 50 mm wide.
-- Everything else is drawn by hand to round proportions of adult faces: eye slits 30 mm long and 10 mm
+- Everything else is drawn by hand with rounded proportions of adult faces: eye slits 30 mm long and 10 mm
   high, 31 mm between the inner corners, brows about 20 mm above the eye centers, nose base 28 mm wide, lips
   18 mm high, face 134 mm wide at the eyes and 106 mm from eye line to chin.
 
@@ -20,14 +20,14 @@ import numpy as np
 from htnet.core.types import TEMPLATE_28, Float64Array, Landmarks68
 from htnet.preprocess.geometry import similarity, transform_points
 
-#: Where each point goes when a face is mirrored: index of the point on the other side.
+#: Index of each point's counterpart in a mirrored face.
 MIRROR_68 = (
     *range(16, -1, -1),  # jaw
     *range(26, 16, -1),  # brows
     *range(27, 31),  # bridge and tip of the nose
     *range(35, 30, -1),  # base of the nose
-    *(45, 44, 43, 42, 47, 46),  # the left eye's points lie in the right eye,
-    *(39, 38, 37, 36, 41, 40),  # and the other way round
+    *(45, 44, 43, 42, 47, 46),  # the left eye's points become the right eye's,
+    *(39, 38, 37, 36, 41, 40),  # and vice versa
     *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),  # outer lip
     *(64, 63, 62, 61, 60, 67, 66, 65),  # inner lip
 )
@@ -97,7 +97,7 @@ def _placed(points: Float64Array) -> Float64Array:
 
 #: (68, 2) float64, mm.
 MEAN_SHAPE_MM = _whole_face()
-#: (68, 2) float64 in 28 px units, moved by the similarity that brings its five points nearest to `TEMPLATE_28`.
+#: (68, 2) float64 in 28 px units, mapped by the similarity that fits its five points best to `TEMPLATE_28`.
 MEAN_SHAPE_28 = _placed(MEAN_SHAPE_MM)
 for _shape in (MEAN_SHAPE_MM, MEAN_SHAPE_28):
     _shape.setflags(write=False)

@@ -1,9 +1,9 @@
-"""OpenCV, and what to do where two of its builds collide.
+"""Import of OpenCV, and the cure if two of its builds collide.
 
-Four distributions install the same module ``cv2``. With two of them in one environment the files of the one
-installed last lie over those of the other; that often works, until one is upgraded or removed, which takes
-files from the other too. htnet asks for the headless build, face-alignment for the one with windows, so their
-users meet this first.
+Four distributions install the same module ``cv2``. With two of them in one environment, the files of the one
+installed last overwrite those of the other. That often works until one is upgraded or removed, which also removes
+files of the other. htnet requires the headless build, face-alignment the one with windows, so users of both are the
+first to be affected.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from htnet.core.errors import OpenCVError
 from htnet.core.lazy import loading
 from htnet.core.limits import PICTURE_PIXELS
 
-#: The build that htnet asks for.
+#: The build that htnet requires.
 OUR_BUILD = "opencv-python-headless"
 #: The oldest release that htnet runs on: 4.8 cannot build the face detector from memory, and 4.9 cannot be imported
-#: beside NumPy 2.
+#: together with NumPy 2.
 OLDEST = "4.10.0.84"
 #: Every distribution that installs the module ``cv2``.
 OPENCV_BUILDS = (
@@ -37,7 +37,7 @@ OPENCV_BUILDS = (
     "opencv-contrib-python-headless",
 )
 _LOG_SILENT = 0
-#: The module that was found whole, by what was needed of it: one picture asks many times.
+#: The checked module by the attributes that were needed: it is requested many times for one picture.
 _WHOLE: dict[tuple[str, ...], Any] = {}
 
 
@@ -53,7 +53,7 @@ def installed_opencv() -> dict[str, str]:
 
 
 def _lacking(error: Exception) -> str:
-    """The library of the system that an import did not find, for a message."""
+    """The system library that an import did not find, for a message."""
     found = re.match(r"lib[\w.+-]+\.so[\w.]*", str(error))
     return f" (the system lacks {found[0]})" if found else ""
 
@@ -65,9 +65,9 @@ def load_opencv(*needed: str) -> Any:
         needed: attributes it must have, e.g. "FaceDetectorYN".
 
     Raises:
-        OpenCVError: it cannot be imported, is older than `OLDEST`, or lacks what is needed, as where two builds
-            collided or the build with windows finds no graphics library.
-        RunError: no further file may be opened.
+        OpenCVError: it cannot be imported, is older than `OLDEST`, or lacks a needed attribute. This happens if two
+            builds collided, or if the build with windows finds no graphics library.
+        RunError: the process may not open any more files.
     """
     if (module := _WHOLE.get(needed)) is not None and sys.modules.get("cv2") is module:
         return module
@@ -93,7 +93,7 @@ def load_opencv(*needed: str) -> Any:
 
 
 class _Quiet:
-    """The level of OpenCV's log, one for all threads: the first to ask for quiet keeps it, the last brings it back."""
+    """The level of OpenCV's log, shared by all threads: the first that needs quiet saves it, the last restores it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -108,7 +108,7 @@ _QUIET = _Quiet()
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
     cv2 = load_opencv()
-    # OpenCV 4 has the two functions at its top, OpenCV 5 in a separate module.
+    # OpenCV 4 has the two functions at the top level, OpenCV 5 in a separate module.
     log = getattr(cv2.utils, "logging", cv2)
     with _QUIET.lock:
         if _QUIET.users == 0:
@@ -125,13 +125,13 @@ def quiet_opencv() -> Iterator[None]:
 
 
 def warn_of_collision(purpose: str) -> None:
-    """Warn where several OpenCV builds are installed.
+    """Warn if several OpenCV builds are installed.
 
-    A warning, not an error: with the builds of one version the result works as a rule, and installing
-    face-alignment in the ordinary way brings the second build.
+    This is a warning, not an error, because builds of the same version usually work together, and installing
+    face-alignment in the usual way adds the second build.
 
     Args:
-        purpose: what is about to use OpenCV, for the message.
+        purpose: the feature that is about to use OpenCV, for the message.
 
     Raises:
         OpenCVError: OpenCV cannot be imported.
@@ -139,7 +139,7 @@ def warn_of_collision(purpose: str) -> None:
     load_opencv()
     if len(installed_opencv()) > 1:
         warnings.warn(
-            f"{purpose}: two builds of OpenCV share the folder cv2; it works as long as neither is upgraded or "
+            f"{purpose}: two builds of OpenCV share the folder cv2; this works as long as neither is upgraded or "
             f"removed. {_state()} {opencv_cure()}",
             UserWarning,
             stacklevel=3,
@@ -161,7 +161,7 @@ def _state() -> str:
 
 
 def opencv_cure() -> str:
-    """Exact commands: removing one build takes files of the other, so all go, then the right one comes back."""
+    """Exact commands. Removing one build removes files of the other, so all are removed and one is installed again."""
     found = installed_opencv()
     remove = f"pip uninstall --yes {' '.join(found)}, then " if found else ""
-    return f"To leave one whole build, which face-alignment can use too: {remove}pip install '{OUR_BUILD}>={OLDEST}'"
+    return f"To keep one complete build, which face-alignment can use too: {remove}pip install '{OUR_BUILD}>={OLDEST}'"

@@ -1,7 +1,7 @@
-"""What two frames say against each other as onset and apex: one place for every way in which a pair is read.
+"""Warnings about a pair of onset and apex, shared by all code that reads pairs.
 
-A pair is read by `htnet.preprocess.Preprocessor.pair`, or by `htnet.preprocess.published_input` where whole frames are
-faces. Both call `pair_warnings`, so `predict`, `prepare`, `train`, `loso` and the command of this room report the
+A pair is read by `htnet.preprocess.Preprocessor.pair`, or by `htnet.preprocess.published_input` if whole frames are
+faces. Both call `pair_warnings`, so `predict`, `prepare`, `train`, `loso` and ``python -m htnet.preprocess`` report the
 same.
 """
 
@@ -20,15 +20,15 @@ from htnet.preprocess.frames import FrameSource, frame_file
 from htnet.preprocess.likeness import likeness_warnings
 from htnet.preprocess.resaved import saved_again
 
-#: Factor between the lights of two faces from which the answer is doubtful, and from which the two are not frames of
-#: one recording: 2 bits of the values, less what rounding takes. TV-L1 and DIS compare gray levels, and see motion of
-#: 47 px (TV-L1) between a face and itself divided by 4, 480 px divided by 16, instead of none.
+#: Ratio of the brightness or contrast of two faces from which the answer is doubtful, and from which the two are not
+#: frames of one recording: 2 bits of the values, less the effect of rounding. TV-L1 and DIS compare gray levels:
+#: between a face and the same face divided by 4, TV-L1 finds motion of 47 px instead of none; divided by 16, 480 px.
 CHANGED, IMPOSSIBLE = 1.4, 3.8
-#: Largest length of the flow, as a fraction of the face's width: more than the first is not a micro-expression and
-#: hardly a wide smile, more than the second (the diagonal) does not end on the face. The bundled pair has 0.007 (1.5
-#: of 224 px), a wide smile moves the corners of the mouth by about 0.15 eye distances, 0.07.
+#: Largest length of the flow, as a fraction of the face's width: longer flow than the first is not a micro-expression
+#: and hardly a wide smile; longer flow than the second (the diagonal) does not end on the face. The bundled pair has
+#: 0.007 (1.5 of 224 px). A wide smile moves the corners of the mouth by about 0.15 eye distances, which is 0.07.
 LARGE, BEYOND = 0.125, 1.42
-# Standard deviation that counts at least, gray levels: of a frame of one gray no factor can be told.
+# Minimum standard deviation, gray levels: a frame of a single gray level has no ratio.
 _LEAST = 0.5
 
 
@@ -38,23 +38,23 @@ def pair_warnings(
     faces: tuple[ByteArray, ByteArray],
     flow: Flow,
 ) -> tuple[QualityWarning, ...]:
-    """What speaks against the motion that was measured between two frames.
+    """Warnings about the motion that was measured between two frames.
 
     Args:
-        sources: onset and apex as given; the names of files say which comes first.
-        frames: the two, read.
+        sources: onset and apex as given; the names of files show which comes first.
+        frames: both frames.
         faces: (H, W) uint8 each, the aligned faces, as recorded.
-        flow: between the faces.
+        flow: the flow between the faces.
 
     Raises:
-        FrameError: the lights of the faces differ so much that the values must be of two scales.
+        FrameError: the brightness of the faces differs so much that their values must have different scales.
         FlowError: the flow is longer than the face.
     """
     first, second = frames
-    # Where no flow was measured, as beside a frame of one gray, light has made none: the pair is motionless.
+    # Without flow, as with a frame of a single gray level, light has not caused any: the pair is motionless.
     light = _light_warnings(faces, (first.source, second.source)) if flow.uv.any() else ()
     unlike, long = likeness_warnings(*faces, (first.source, second.source)), _length_warnings(flow)
-    # Between two pictures that are unlike, any flow is long.
+    # Flow between two unlike pictures is always long, so only the first of these warnings is given.
     found = [*exposure_warnings(faces[0], first.source), *light, *(unlike or long)]
     if np.array_equal(first.pixels, second.pixels) or saved_again(*sources, first, second):
         found.append(_same_frame(first, second))
@@ -65,15 +65,15 @@ def pair_warnings(
 
 
 def order_warnings(fault: str) -> tuple[QualityWarning, ...]:
-    """A warning for what `pair_fault` says; none for ""."""
+    """A warning with the text of `pair_fault`; none for ""."""
     if not fault:
         return ()
-    text = f"By the names of the files {fault}: check that they are in the right order."
+    text = f"According to the file names, {fault}: check that they are in the right order."
     return (QualityWarning("frame_order", text),)
 
 
 def _light_warnings(faces: tuple[ByteArray, ByteArray], names: tuple[str, str]) -> tuple[QualityWarning, ...]:
-    """Compare the light of two faces, by the brightness and by the contrast."""
+    """Compare the illumination of two faces by brightness and contrast."""
     pairs = [(face_light(face), max(face_contrast(face), _LEAST)) for face in faces]
     (light, contrast), (other_light, other_contrast) = pairs
     factor = max((_factor(light, other_light), _factor(contrast, other_contrast)), key=lambda f: abs(np.log(f)))
@@ -86,9 +86,9 @@ def _light_warnings(faces: tuple[ByteArray, ByteArray], names: tuple[str, str]) 
         raise FrameError(
             f"{said}, so flow between them shows the change of light. 12-bit values in a 16-bit file next to "
             "true 16-bit values look like this, and so does converting one of the two to another range. Convert both "
-            "from the original recording in one way."
+            "from the original recording in the same way."
         )
-    text = f"{said}: flow sees a change of light as motion. Take two frames of one recording under the same light."
+    text = f"{said}: a change of light is measured as motion. Use two frames of one recording under the same light."
     return (QualityWarning("exposure_change", text),)
 
 
@@ -110,7 +110,7 @@ def _length_warnings(flow: Flow) -> tuple[QualityWarning, ...]:
         )
     text = (
         f"{said}, where an expression moves a face by a few px: light, head or camera changed between the frames, or "
-        "they are not of one recording."
+        "they are not from one recording."
     )
     return (QualityWarning("implausible_flow", text),)
 
@@ -124,12 +124,12 @@ def _same_frame(onset: Frame, apex: Frame) -> QualityWarning:
 
 
 def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str = "") -> str:
-    """Why a pair of files is degenerate, as far as names show; "" if it is not.
+    """What is wrong with a pair of files according to their names; "" if nothing is.
 
     Args:
         onset: the onset frame.
         apex: the apex frame.
-        first: where the clip begins: a number, or the name of a frame; "" if it is not said.
+        first: where the clip begins: a number, or the name of a frame; "" if unknown.
         last: where it ends.
     """
     if onset is not None and apex is not None:
@@ -148,7 +148,7 @@ def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to the same file; links are followed, which takes long, only where there are any."""
+    """Whether two paths lead to the same file; links are resolved, which is slow, only if there are any."""
     beside = os.name == "posix" and one.parent == other.parent and one.name != other.name
     if beside and not (os.path.islink(one) or os.path.islink(other)):
         return False

@@ -1,4 +1,4 @@
-"""The one reader of picture files, for frames and flow images: what it refuses, and the limits it checks before."""
+"""The reader of picture files, for frames and flow images, and the checks before decoding."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from htnet.preprocess.pictures import file_damage, picture_count, picture_size
 
 @dataclass(frozen=True)
 class PictureKind:
-    """What a picture is read for.
+    """The purpose for which a picture is read.
 
     Attributes:
-        name: how messages call it.
-        error: what is raised.
-        cure: of a file that is empty or damaged.
-        as_stored: no orientation is applied, and gray, alpha and depth are kept as the file has them.
+        name: its name in messages.
+        error: the error that is raised.
+        cure: what to do about an empty or damaged file.
+        as_stored: no orientation is applied, and gray, alpha and depth are kept as in the file.
     """
 
     name: str
@@ -72,10 +72,10 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
         kind: what it is read for.
 
     Returns:
-        (H, W, 3) in BGR order, uint8, uint16 or float32; of a picture that is read as stored also (H, W) and (H, W, 4).
+        (H, W, 3) in BGR order, uint8, uint16 or float32; a picture that is read as stored may be (H, W) or (H, W, 4).
 
     Raises:
-        FrameError, FlowError: it is cut off, damaged, no picture or several, or OpenCV refuses its size.
+        FrameError, FlowError: it is cut off or damaged, is not a single picture, or OpenCV refuses its size.
         LimitError: it has more pixels than `htnet.core.limits.PICTURE_PIXELS`.
     """
     cv2 = load_opencv()
@@ -89,12 +89,12 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
             "picture"
         )
         raise kind.error(
-            f"{what} holds {count} pictures, a {kind.name.lower()} is one; save each as a file of its own"
+            f"{what} contains {count} pictures, a {kind.name.lower()} is one; save each as a file of its own"
             f"{'' if kind.as_stored else choice}."
         )
     if (size := picture_size(data)) is not None:
         PICTURE_PIXELS.check(size[0] * size[1], what)
-    # For frames not IMREAD_UNCHANGED: that ignores the EXIF orientation and returns palettes in other shapes.
+    # Not IMREAD_UNCHANGED for frames: it ignores the EXIF orientation and returns palettes in other shapes.
     flags = cv2.IMREAD_UNCHANGED if kind.as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     with quiet_opencv():
         try:
@@ -107,8 +107,8 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
                 ) from error
             pixels = None
     if pixels is None:
-        # The file extension says nothing here: the content has just been tried.
+        # The file extension does not matter here: the content has just been tried.
         other = "" if path.suffix.lower() in IMAGES or not os.path.exists(path) else hint(path)
         raise kind.error(f"{what} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}")
-    PICTURE_PIXELS.check(pixels.shape[0] * pixels.shape[1], what)  # kinds of files whose size is not known before
+    PICTURE_PIXELS.check(pixels.shape[0] * pixels.shape[1], what)  # formats whose size is not known before
     return np.asarray(pixels)

@@ -1,4 +1,4 @@
-"""What picture files say of themselves before they are decoded: how many pictures, how large, and whether whole."""
+"""Properties of picture files read without decoding them: number of pictures, size, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def picture_count(data: bytes) -> int:
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a picture file states, px; None if broken, and for kinds whose size OpenCV alone checks.
+    """Width and height that a picture file states, px; None if broken, and for formats whose size only OpenCV checks.
 
-    Known are PNG, JPEG, BMP, WebP, GIF, TIFF (its first page), PBM, PGM and PPM.
+    Supported are PNG, JPEG, BMP, WebP, GIF, TIFF (its first page), PBM, PGM and PPM.
     """
     try:
         if data.startswith(_PNG):
@@ -124,7 +124,7 @@ def _tiff_pages(data: bytes) -> int:
 
 
 def _is_copy(data: bytes, order: str, at: int, entries: int, size: int) -> bool:
-    """Entries are sorted by tag, so that these two, the smallest, are among the first."""
+    """Whether a page is a reduced copy or a mask. Entries are sorted by tag, and the two relevant ones come first."""
     for place in range(at, at + entries * size, size):
         (tag,) = struct.unpack_from(order + "H", data, place)
         if tag == _SUBFILE:
@@ -137,7 +137,7 @@ def _is_copy(data: bytes, order: str, at: int, entries: int, size: int) -> bool:
 
 
 def _png_frames(data: bytes) -> int:
-    """The number in the chunk acTL, which stands before the pixels."""
+    """The number in the chunk acTL, which precedes the pixels."""
     at = len(_PNG)
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)

@@ -11,15 +11,15 @@ from htnet.core.errors import LandmarkError, PoseError
 from htnet.core.types import Landmarks, QualityWarning
 
 # Measured on the 442 faces of the composite set, from YuNet's five points and from dlib's 68, and on free portraits:
-# turned by at most 0.12 there, 0.42 to 0.52 in views from 45 degrees, 0.6 to 0.9 in profiles.
+# the turn is at most 0.12 there, 0.42 to 0.52 in views from 45 degrees, 0.6 to 0.9 in profiles.
 #: From here on a face counts as turned to the side: it is flagged, and no measure of its asymmetry is given.
 TURNED = 0.2
 #: From here on it is a profile, of which one half cannot be seen: refused.
 PROFILE = 0.6
 # Height of the nose between eyes (0) and mouth (1): 0.27 to 0.66 on the faces above.
 _NOSE_HEIGHTS = (0.2, 0.75)
-# Least lengths, in distances between the eyes: width of the mouth, and how far it lies below the eyes. On the faces
-# above 0.63 and 0.83.
+# Minimum width of the mouth, and its minimum distance below the eyes, in distances between the eyes. The faces above
+# have 0.63 and 0.83 or more.
 _LEAST_MOUTH, _LEAST_DROP = 0.2, 0.3
 
 
@@ -76,11 +76,11 @@ def check_order(points: npt.ArrayLike, source: str, *, nose: bool = True) -> Non
 
     Args:
         points: (5, 2), px.
-        source: where they came from, for the message.
+        source: their origin, for the message.
         nose: check the nose too; not for points of a flow image, where the published ones are clipped and rounded.
 
     Raises:
-        LandmarkError: they cannot.
+        LandmarkError: they cannot be those of a face.
     """
     try:
         shape = face_shape(points)
@@ -95,8 +95,8 @@ def check_order(points: npt.ArrayLike, source: str, *, nose: bool = True) -> Non
     else:
         return
     raise LandmarkError(
-        f"The five points from {source} do not lie like those of a face: {wrong}. Give [x, y] in the order left eye, "
-        "right eye, nose, left mouth corner, right mouth corner, left being the image's left."
+        f"The five points from {source} are not arranged like those of a face: {wrong}. Give [x, y] in the order left "
+        "eye, right eye, nose, left mouth corner, right mouth corner, where left is the image's left."
     )
 
 

@@ -56,7 +56,7 @@ LandmarkSource = npt.ArrayLike | Landmarks | Landmarks68 | os.PathLike[str]
 #: Probability of an expression, and warnings.
 Told = tuple[float | None, tuple[QualityWarning, ...]]
 
-#: Channel order of the flow images that `flow_image` makes and `flow_picture` takes (B, G, R of the files).
+#: Channel order of the flow images that `flow_image` returns and `flow_picture` reads (B, G, R of the files).
 PUBLISHED_CHANNELS = ("strain", "v", "u")
 
 
@@ -72,11 +72,11 @@ class Preprocessor:
         evidence: bool = False,
         bit_depth: int | None = None,
     ) -> None:
-        """Keep the settings.
+        """Store the settings.
 
         Args:
             spec: how frames become inputs.
-            landmarker: source of the points of frames given without.
+            landmarker: detects the points of frames that are given without points.
             points68: return 68 points too: the landmarker's if it detects 68, otherwise `estimate_68`.
             evidence: for two frames, also compute the probability that they differ by an expression.
             bit_depth: bits of the frames' values if 16-bit files use fewer; see `read_frame`.
@@ -96,8 +96,8 @@ class Preprocessor:
             onset: the neutral frame; see `read_frame`.
             apex: the frame of strongest expression, of the same size.
             landmarks: five points in onset px, (5, 2), 68 in the order of iBUG 300-W, (68, 2), or a .csv or .json
-                file of either; None for the landmarker's.
-            sample: identifier, to look points up by.
+                file of either; None to use the landmarker.
+            sample: identifier for looking up points.
 
         Returns:
             The input, with the points, the flow on the aligned face and the flow image.
@@ -113,7 +113,7 @@ class Preprocessor:
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
         check_inside(points, first.size, first.source)
-        # Takes as long as all below, of which it needs nothing.
+        # Runs beside the code below: it takes as long as all of it, and needs none of its results.
         with self._expression(first, second, points) as expression:
             points = verified(points, first)
             face, face_apex, matrix = align_pair(first, second, points, self.spec)
@@ -161,7 +161,7 @@ class Preprocessor:
                 (a file whose name ends in ``_224px`` contains px of a 224 px image). Used
                 only if the spec cuts regions at "landmarks"; without them the template's points are used, and
                 ``regions_at`` states this.
-            sample: identifier, to look points up by.
+            sample: identifier for looking up points.
 
         Returns:
             The input, without points in frame px and without flow.
@@ -198,12 +198,12 @@ class Preprocessor:
         return self._with_68(made, measured)
 
     def on_flow_image(self, onset: FrameSource, landmarks: LandmarkSource, sample: str = "") -> Landmarks | Landmarks68:
-        """Points of an onset frame, in px of the flow image that `pair` makes of it.
+        """Points of an onset frame, in px of the flow image that `pair` computes.
 
         Args:
             onset: the frame; see `read_frame`.
             landmarks: points in onset px, see `pair`.
-            sample: identifier, to look points up by.
+            sample: identifier for looking up points.
 
         Returns:
             The 68 points if they are requested and given, otherwise the five.
@@ -221,8 +221,9 @@ class Preprocessor:
 
     @contextmanager
     def _expression(self, onset: Frame, apex: Frame, points: Landmarks) -> Iterator[Callable[[bool], Told]]:
-        """What tells whether the frames differ by an expression, if that is requested; asked whether they are
-        motionless.
+        """Give a function that returns the probability of an expression, if requested.
+
+        Its argument states whether the frames are motionless.
         """
         if not self.evidence:
             yield lambda motionless: (None, ())
@@ -235,7 +236,7 @@ class Preprocessor:
         return scale_points(points, self.spec.size / self.spec.face_size)
 
     def _measured_68(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks68 | None:
-        """68 points of the frame, if they are requested and the points given, or the landmarker, are so many."""
+        """68 points of the frame, if they are requested and either given or detected by the landmarker."""
         if not self.points68:
             return None
         if landmarks is not None:
@@ -276,7 +277,7 @@ class Preprocessor:
 
 
 def _probability(onset: Frame, apex: Frame, points: Landmarks) -> Told:
-    """The probability of an expression, or what speaks against telling."""
+    """The probability of an expression, or a warning if it cannot be determined."""
     try:
         return expression_probability(onset, apex, points), ()
     except FlowError as error:
@@ -285,7 +286,7 @@ def _probability(onset: Frame, apex: Frame, points: Landmarks) -> Told:
 
 
 def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks:
-    """The five points of what a user gave as landmarks."""
+    """The five points of the landmarks that a user gave."""
     return _five(_read_points(landmarks, frame, sample))
 
 
@@ -294,7 +295,7 @@ def _five(points: Landmarks | Landmarks68) -> Landmarks:
 
 
 def _read_points(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks | Landmarks68:
-    """All points of what a user gave as landmarks."""
+    """All points of the landmarks that a user gave."""
     if isinstance(landmarks, (Landmarks, Landmarks68)):
         return landmarks
     if isinstance(landmarks, (str, os.PathLike)):

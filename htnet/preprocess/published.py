@@ -29,15 +29,15 @@ def published_input(
     """Compute the published 28x28 image (u, v, strain) of two frames, with its inputs.
 
     ``flow_image`` of the result is (28, 28, 3) uint8 in OpenCV's order, BGR = (strain, v, u), each channel scaled
-    from its own minimum and maximum to 0..255; `write_flow_image` makes the published PNG of it, whose RGB is
-    (u, v, strain). ``flow`` is the flow before that, ``motionless`` says that the frames show no motion.
+    from its own minimum and maximum to 0..255; `write_flow_image` writes it as the published PNG, whose RGB is
+    (u, v, strain). ``flow`` is the flow before that; ``motionless`` is true if the frames show no motion.
 
     Args:
         onset: the neutral frame: a file or an RGB array.
         apex: the frame of strongest expression, of the same size.
         landmarks: to warp the face to the template: a name or file for `make_landmarker`, a landmarker, or five
-            (x, y) in onset px. None takes the frames as they are, for faces already cropped.
-        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
+            (x, y) in onset px. None uses the frames as they are, for faces already cropped.
+        bit_depth: bits of the frames' values, if 16-bit files use fewer; see `read_frame`.
         **settings: fields of `PreprocessSpec` that the image depends on, such as ``flow="farneback"``.
 
     Returns:
@@ -63,7 +63,7 @@ def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec
     """The input from frames that are faces already: no warp, flow at their own size."""
     if spec.head_motion != "none":
         raise InputError(
-            f"head_motion is {spec.head_motion!r}, but there are no landmarks to say where that is; give landmarks."
+            f"head_motion is {spec.head_motion!r}, but there are no landmarks to locate it; give landmarks."
         )
     first, second = read_pair(onset, apex, bit_depth)
     before, after = gray_face(first, spec), gray_face(second, spec)

@@ -1,8 +1,8 @@
-"""Whether two image files are one frame, saved once more as JPEG.
+"""Detection of two image files that are one frame, saved once more as JPEG.
 
-The difference between them says nothing: a JPEG differs from its frame by 1 to 3 gray levels in the mean, a true
-micro-expression from its onset by 0.1 to 1. But saving one frame as the other was saved gives the other, to a few
-levels in every pixel, and a motion of 0.2 px is 10 levels and more off somewhere.
+Their mean difference does not show this: a JPEG differs from its frame by 1 to 3 gray levels in the mean, a true
+micro-expression from its onset by 0.1 to 1. But saving one frame in the same way as the other reproduces the other, to
+within a few levels in every pixel, while a motion of 0.2 px differs by 10 levels and more in some pixel.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from htnet.preprocess.frames import FrameSource, frame_file
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.picture_reader import FRAME, decode_picture
 
-#: Gray levels that two savings of one frame differ at most, in any pixel.
+#: Largest difference of two savings of one frame in any pixel, gray levels.
 _ALIKE = 3
-#: Frames that differ more than this in the mean are not looked at.
+#: Frames that differ more than this in the mean are not examined.
 _FAR = 6.0
 #: Bytes at the beginning of a file that are searched for its tables.
 _HEAD = 1 << 16
-#: How much finer than colors brightness is stored, by JPEG's header, as OpenCV names it.
+#: Chroma subsampling: the value in a JPEG header to OpenCV's constant.
 _SAMPLING = {0x11: 0x111111, 0x21: 0x211111, 0x22: 0x221111}
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """How a JPEG was saved."""
+    """The settings with which a JPEG was saved."""
 
     table: bytes
     sampling: int | None
 
 
 def saved_again(onset: FrameSource, apex: FrameSource, first: Frame, second: Frame) -> bool:
-    """Whether two files show one frame, of which one is a saving of the other as JPEG.
+    """Whether two files show one frame, where one file was saved from the other as JPEG.
 
     Args:
-        onset: what was given as onset; only files are looked at.
-        apex: what was given as apex.
-        first: the onset, read.
-        second: the apex, read.
+        onset: the onset as given; only files are examined.
+        apex: the apex as given.
+        first: the onset after reading.
+        second: the apex after reading.
     """
     files = frame_file(onset), frame_file(apex)
     if first.pixels.shape != second.pixels.shape or None in files:
@@ -55,7 +55,7 @@ def saved_again(onset: FrameSource, apex: FrameSource, first: Frame, second: Fra
 
 
 def _is_saving(file: Any, frame: Frame, of: Frame) -> bool:
-    """Whether a file is a JPEG that another frame becomes where it is saved in the same way."""
+    """Whether a file is the JPEG that results from saving another frame in the same way."""
     saved = _how_saved(file)
     quality = None if saved is None else _qualities().get(saved.table)
     if saved is None or quality is None:
@@ -69,7 +69,7 @@ def _is_saving(file: Any, frame: Frame, of: Frame) -> bool:
 
 
 def _how_saved(file: Any) -> _Saved | None:
-    """What the header of a JPEG says; None for other files."""
+    """The settings in the header of a JPEG; None for other files."""
     try:
         with open(file, "rb") as opened:
             return _parse(opened.read(_HEAD))
@@ -78,7 +78,7 @@ def _how_saved(file: Any) -> _Saved | None:
 
 
 def _parse(head: bytes) -> _Saved | None:
-    """The table of brightness and the sampling in the header of a JPEG; None if there is none."""
+    """The quantization table of brightness and the sampling in the header of a JPEG; None if there is none."""
     if not head.startswith(b"\xff\xd8"):
         return None
     at, table, sampling = 2, b"", None
@@ -95,7 +95,7 @@ def _parse(head: bytes) -> _Saved | None:
 
 @cache
 def _qualities() -> Mapping[bytes, int]:
-    """The quality that OpenCV, and whatever else uses the usual tables, gives each table."""
+    """The quality that belongs to each table in OpenCV, and in all programs that use the usual tables."""
     cv2 = load_opencv()
     gray = np.zeros((8, 8), np.uint8)
     found: dict[bytes, int] = {}

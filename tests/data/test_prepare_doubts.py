@@ -13,7 +13,7 @@ from htnet.data.prepare import read_report
 from tests.support.wings import with_wings
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
-TWO = "2 faces were seen in"
+TWO = "2 faces were found in"
 
 
 def write_frames(folder):

@@ -341,7 +341,7 @@ def test_landmarker_that_finds_68_is_asked_for_them():
 def test_swapped_points_and_missing_files_are_named(tmp_path):
     face = palsy_face(5, 3)
     swapped = Landmarks(face.points.five().points[[1, 0, 2, 4, 3]], "swapped")
-    with pytest.raises(LandmarkError, match="do not lie like those of a face"):
+    with pytest.raises(LandmarkError, match="are not arranged like those of a face"):
         face_asymmetry(face.image, swapped)
     with pytest.raises(FrameError, match=r"none\.png"):
         face_asymmetry(tmp_path / "none.png", TemplateLandmarks())

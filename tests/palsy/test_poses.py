@@ -33,11 +33,11 @@ def test_palsy_commands_refuse_turned_faces(degrees, tmp_path, fail, succeed):
     turned = cv2.warpAffine(PORTRAIT, matrix, (300, 300)) if degrees % 90 else np.rot90(PORTRAIT, degrees // 90)
     path = save(tmp_path / "turned.png", turned)
     save(tmp_path / "good.png", PORTRAIT)
-    assert "it seems turned by about" in fail("palsy", "asymmetry", str(path))
-    with pytest.raises(PoseError, match="it seems turned by about"):  # as palsy predict and visualize do it
+    assert "it seems rotated by about" in fail("palsy", "asymmetry", str(path))
+    with pytest.raises(PoseError, match="it seems rotated by about"):  # as palsy predict and visualize do it
         align_face(Frame(turned, "turned.png"), make_landmarker("yunet"), PALSY_SPEC)
     (tmp_path / "m.csv").write_text("image_path,grade,patient\nturned.png,2,a\ngood.png,2,b\n")
     succeed("palsy", "prepare", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"), "--workers", "1")
     report = read_report(tmp_path / "out")
     assert (report.prepared, report.left_out) == (1, 1)
-    assert "it seems turned by about" in report.failed["turned"]
+    assert "it seems rotated by about" in report.failed["turned"]

@@ -131,7 +131,7 @@ def test_points_in_a_wrong_order_are_refused(order):
     frame = frame_of(astronaut())
     with pytest.raises(LandmarkError, match=r"points from mine .*order left eye, right eye"):
         align_pair(frame, frame, Landmarks(FACE[order], "mine"), SPEC)
-    with pytest.raises(LandmarkError, match="do not lie like"):
+    with pytest.raises(LandmarkError, match="are not arranged like"):
         align_pair(frame, frame, Landmarks(FACE[:, ::-1], "mine"), SPEC)
 
 

@@ -115,7 +115,7 @@ def test_a_whole_number_is_the_longer_side():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": (100, 200)}, r"size \(100, 200\) has another shape .*28 by 28 units; give \(200, 200\), or a box 2 "),
+        ({"size": (100, 200)}, r"size \(100, 200\) has another aspect ratio .*28 by 28 units; give \(200, 200\), or a"),
         ({"size": 2}, "size is 2"),
         ({"size": 100.0}, "size is 100.0"),
         ({"size": (1, 2, 3)}, r"size is \(1, 2, 3\)"),

@@ -207,9 +207,7 @@ def test_frames_without_a_face_are_remembered(tmp_path, error):
         messages.append(str(caught.value))
     assert finder.asked == 1
     assert messages == ["nothing in dark.png"] * 2
-    with pytest.raises(
-        error, match=r"^other\.png has the same pixels as dark\.png, of which was found: nothing in dark"
-    ):
+    with pytest.raises(error, match=r"^other\.png has the same pixels as dark\.png, which gave: nothing in dark"):
         cached(Frame(frame.pixels, "other.png"))
 
 

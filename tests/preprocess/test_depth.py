@@ -344,8 +344,8 @@ def test_a_largest_value_that_is_exceeded_is_not_believed(tmp_path, pair):
         (lambda p: p.astype(np.float32), "0..1"),
         (lambda p: p / 127.5 - 1, "0..1"),
         (lambda p: p > 100, "give uint8, uint16 or float"),
-        (lambda p: p >> 4, "all but black"),
-        (lambda p: p / 255 * 4095 / 65535, "all but black"),
+        (lambda p: p >> 4, "almost black"),
+        (lambda p: p / 255 * 4095 / 65535, "almost black"),
     ],
     ids=["int32", "int64", "uint32", "float bytes", "float -1..1", "bool", "12 bits over 256", "12 bits over 65535"],
 )

@@ -168,7 +168,7 @@ def test_points_far_outside_the_frame_are_refused(pair):
     frame = Frame(pair[0], "onset 5")
     near = POINTS.copy()
     near[3] = [-20, 113]
-    with pytest.raises(LandmarkError, match="do not lie on the face"):
+    with pytest.raises(LandmarkError, match="are not on the face"):
         Preprocessor(FAST).pair(frame, pair[1], near)
     far = POINTS.copy()
     far[1] = [251, 73]

@@ -146,7 +146,7 @@ def test_motionless_frames_are_flagged_by_the_command(pair, tmp_path, command):
         (("--out", "flow.png", "--uv", "flow.txt"), "--uv is 'flow.txt'"),
         (("--out", "flow.png", "--size", "27"), "size is 27; give an even"),
         (("--out", "flow.png", "--color", "wheel.nothing"), "'wheel.nothing'; give a name that ends in .png"),
-        (("--out", "flow.png", "--head-motion", "nose"), "no landmarks to say where"),
+        (("--out", "flow.png", "--head-motion", "nose"), "no landmarks to locate"),
     ],
 )
 def test_commands_that_are_refused(pair, tmp_path, command, monkeypatch, words, message):

@@ -250,7 +250,7 @@ def test_refusals(tmp_path):
     with pytest.raises(VideoError, match="Frame 5 is 256x255 px") as caught:
         spot([*frames[:5], frames[5][:-1]], points)
     assert caught.value.frame == 5
-    with pytest.raises(LandmarkError, match="do not lie like those of a face"):
+    with pytest.raises(LandmarkError, match="are not arranged like those of a face"):
         spot(frames, points[[1, 0, 2, 4, 3]])
     with pytest.raises(VideoError, match="does not exist"):
         spot(tmp_path / "none.mp4", points)

@@ -328,7 +328,7 @@ def test_the_choice_and_its_reasons(monkeypatch):
         "  not eager: 'numba' comes first",
     ]
     assert explain_tvl1("cuda:1").backend == "triton"
-    assert dict(explain_tvl1("cpu", "eager").refused)["numba"] == "'eager' was asked for"
+    assert dict(explain_tvl1("cpu", "eager").refused)["numba"] == "'eager' was requested"
     assert dict(explain_tvl1("cuda").refused)["numba"] == "it runs on frames on the CPU, not cuda"
     monkeypatch.setattr(native, "TRIED", ())
     assert explain_tvl1().backend == "eager"

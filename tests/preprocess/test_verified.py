@@ -73,7 +73,7 @@ def given(points):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_exchanged_points_are_refused_on_every_way(way):
-    with pytest.raises(LandmarkError, match=r"points\.json do not lie like those of a face: the corners of the mouth"):
+    with pytest.raises(LandmarkError, match=r"points\.json are not arranged like those of a face: the corners of the"):
         WAYS[way](PORTRAIT, given(SWAPPED))
 
 
@@ -82,7 +82,7 @@ def test_an_upside_down_face_is_refused_on_every_way(way):
     upside_down = turned(PORTRAIT, 2)
     upright = 299 - TRUE[[1, 0, 2, 4, 3]]
     upright[:, 1] = upright[:, 1].mean() * 2 - upright[:, 1]  # as a detector gives them: in the face, but upright
-    with pytest.raises(PoseError, match=r"lies upside down: .*180 degrees clockwise\. Turn the frame by"):
+    with pytest.raises(PoseError, match=r"is upside down: .*180 degrees clockwise\. Rotate the frame by"):
         WAYS[way](upside_down, given(upright))
 
 
@@ -120,7 +120,7 @@ def test_yunet_refuses_a_portrait_that_lies_turned(quarter, side):
     rgb = cv2.resize(PORTRAIT, (side, side), interpolation=cv2.INTER_AREA if side < 300 else cv2.INTER_CUBIC)
     frame = Frame(turned(rgb, quarter), "turned.png")
     words = {1: "90 degrees counterclockwise", 2: "180 degrees", 3: "90 degrees clockwise"}[quarter]
-    with pytest.raises(PoseError, match=rf"turned\.png lies .*turned by about {words}"):
+    with pytest.raises(PoseError, match=rf"turned\.png is .*rotated by about {words}"):
         YuNetLandmarker()(frame)
 
 
@@ -163,7 +163,7 @@ def test_given_points_that_disagree_with_the_detector_are_flagged_on_every_way(w
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("change", [{"shift": 0.8}, {"mouth": 0.6}])
 def test_given_points_that_belong_elsewhere_are_refused_on_every_way(way, change):
-    with pytest.raises(LandmarkError, match=r"points\.csv do not lie on the face"):
+    with pytest.raises(LandmarkError, match=r"points\.csv are not on the face"):
         WAYS[way](PORTRAIT, lambda rgb: Landmarks(seen(**change).astype(np.float32), "points.csv"))
 
 
@@ -284,7 +284,7 @@ def test_which_of_several_faces_was_taken_is_said_and_can_be_chosen(two_faces):
     assert found.faces == 2
     (warning,) = found.warnings
     assert warning.code == "several_faces"
-    assert "2 faces were seen in two.png; the largest was used, number 2 from the image's left" in warning.message
+    assert "2 faces were found in two.png; the largest was used, number 2 from the image's left" in warning.message
     left, right = (make_landmarker("yunet", face=n)(two_faces) for n in (1, "2"))
     assert left.points[:, 0].max() < 220
     assert (right.points == found.points).all()

@@ -195,7 +195,7 @@ def test_a_file_of_five_points_gives_no_68(tmp_path):
     table = PrecomputedLandmarks(path)
     assert not table.has_68
     name = json.loads(path.read_text()).popitem()[0]
-    with pytest.raises(LandmarkError, match=r"holds five points of sample .* not 68"):
+    with pytest.raises(LandmarkError, match=r"contains five points of sample .* not 68"):
         table.points68(Frame(face_pair()[0], "onset"), name)
 
 
@@ -207,7 +207,7 @@ def test_points_that_are_no_face_are_refused(tmp_path):
     content["a_0_1"][0][0], content["a_0_1"][1][0] = 8, 20
     path.write_text(json.dumps(content))
     for extras in ((), ("points68",)):
-        with pytest.raises(LandmarkError, match=r"'a_0_1'.*do not lie like those of a face"):
+        with pytest.raises(LandmarkError, match=r"'a_0_1'.*are not arranged like those of a face"):
             load_flow_set(manifest, AT_LANDMARKS, PrecomputedLandmarks(path), extras=extras)
 
 

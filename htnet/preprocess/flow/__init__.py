@@ -1,4 +1,4 @@
-"""Optical flow: its methods, its images, and what is computed from it."""
+"""Optical flow: methods, flow images, and features computed from flow."""
 
 from htnet.core.deprecated import serve_old_names
 

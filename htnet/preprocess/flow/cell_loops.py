@@ -1,6 +1,6 @@
-"""The motion of cells and fits to it as loops, compiled by numba: what `registration` does in NumPy.
+"""Cell motion and fits to it as loops compiled by numba; `registration` does the same in NumPy.
 
-Only `cell_numba` imports this file, and only where no machine code of it is kept. All memory comes from the caller.
+Only `cell_numba` imports this file, and only if no machine code of it is cached. The caller provides all memory.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def _clear(values, number):  # type: ignore[no-untyped-def]
 
 @jit
 def _windowed(rows, step, y, side, weights, bands, length, sums):  # type: ignore[no-untyped-def]
-    """Add four rows to the sums of the cells about them, by their weights; one by one takes longer."""
+    """Add four rows at once, weighted, to the sums of the cells around them; adding one at a time takes longer."""
     second, third, fourth = min(y + 1, side - 1), min(y + 2, side - 1), min(y + 3, side - 1)
     p, q, r, s = rows, at(rows, step), at(rows, 2 * step), at(rows, 3 * step)
     for i in range(_GRID):
         if bands[2 * i] < y + 4 and y < bands[2 * i + 1]:
             weight, total = at(weights, i * side), at(sums, i * length)
-            # Where the picture ends within the four, what the rows hold counts nothing.
+            # Rows beyond the end of the picture get a weight of 0.
             a, b = weight[y], weight[second] if y + 1 < side else _ZERO
             c, d = weight[third] if y + 2 < side else _ZERO, weight[fourth] if y + 3 < side else _ZERO
             for x in range(length):
@@ -51,7 +51,7 @@ def _means(sums, planes, side, weights, bands, means):  # type: ignore[no-untype
 
 @jit
 def _lit(first, second, side, weights, bands, places, shares, sums, rows, means, out):  # type: ignore[no-untyped-def]
-    """The second picture in the light of the first, see `registration._light_ratio`."""
+    """The second picture with the illumination of the first, see `registration._light_ratio`."""
     _clear(sums, 2 * _GRID * side)
     for y in range(0, side, 4):
         for k in range(4):
@@ -90,7 +90,7 @@ def _lit(first, second, side, weights, bands, places, shares, sums, rows, means,
 @jit
 def _planes(first, second, side, y, row, planes):  # type: ignore[no-untyped-def]
     """A row's gradient and difference and their products, (9, side)."""
-    # At the border the picture is mirrored about its outermost pixels: no gradient there.
+    # The picture is mirrored at its outermost pixels, so the gradient is 0 there.
     up, low = (y - 1, y + 1) if 0 < y < side - 1 else (y, y)
     a, b = at(first, y * side), at(second, y * side)
     a_up, b_up, a_low, b_low = (
@@ -126,7 +126,7 @@ def _planes(first, second, side, y, row, planes):  # type: ignore[no-untyped-def
 
 @jit
 def _motion(sums, uv, information, rest):  # type: ignore[no-untyped-def]
-    """Motion of each cell, its texture and the squared difference that it leaves, see `registration._cell_motion`."""
+    """Motion of each cell, its texture, and the squared difference that remains, see `registration._cell_motion`."""
     ridge = 1e-3
     for i in range(_GRID):
         for j in range(_GRID):
@@ -146,7 +146,7 @@ def _motion(sums, uv, information, rest):  # type: ignore[no-untyped-def]
 
 @jit
 def _weighted_median(values, weights, number):  # type: ignore[no-untyped-def]
-    """The least value that half of the weight does not exceed; both are reordered (Hoare's selection, 1961)."""
+    """The lower weighted median; reorders both arrays (Hoare's quickselect, 1961)."""
     half, below = 0.0, 0.0
     for k in range(number):
         half += weights[k]
@@ -167,7 +167,7 @@ def _weighted_median(values, weights, number):  # type: ignore[no-untyped-def]
                 values[k], weights[k] = value, weight
                 i += 1
                 k -= 1
-        # To the left of i is nothing above the pivot, to the right of k nothing below it, and between them it alone.
+        # Nothing left of i is above the pivot, nothing right of k is below it, and only the pivot is between them.
         left = below
         for j in range(low, k + 1):
             left += weights[j]
@@ -184,7 +184,7 @@ def _weighted_median(values, weights, number):  # type: ignore[no-untyped-def]
 
 @jit
 def _solve(normal, numbers, count):  # type: ignore[no-untyped-def]
-    """Gauss's elimination of `count` equations in rows of `count` + 1, the largest pivot first."""
+    """Gaussian elimination with partial pivoting of `count` equations in rows of `count` + 1."""
     wide = count + 1
     for k in range(count):
         best = k
@@ -209,8 +209,8 @@ def _solve(normal, numbers, count):  # type: ignore[no-untyped-def]
 
 @jit
 def _fit(uv, information, design, prior, count, rounds, wobble, least, turning, numbers, memory):  # type: ignore[no-untyped-def]
-    """Least squares whose weights fall with the residual, see `registration.robust_fit`."""
-    # Parts of each cell that counts, one plane each: design right and down, these times the information, and the rest.
+    """Iteratively reweighted least squares, see `registration.robust_fit`."""
+    # Values of the cells that count, one plane each: design right and down, these times the information, and others.
     right, down = memory, at(memory, count * _CELLS)
     told_right, told_down = at(memory, 2 * count * _CELLS), at(memory, 3 * count * _CELLS)
     own = at(memory, 4 * count * _CELLS)
@@ -272,7 +272,7 @@ def _fit(uv, information, design, prior, count, rounds, wobble, least, turning, 
             left_u[c] = length[c]
         for c in range(n):
             told[c] = share[c] * (xx[c] + yy[c])
-        # Squares throughout: numba's square root of a double calls a library.
+        # Squares are used throughout, because numba's square root of a double calls a library.
         scale = max(least * least, turning * turning * _weighted_median(left_u, told, n))
         for c in range(n):
             over = 1 + length[c] / scale
@@ -291,15 +291,17 @@ def solve(first, second, tables, places, uv, information, rest, design, prior, c
     Args:
         first: (side, side), smoothed.
         second: the same.
-        tables: weights of the cells' windows and of the light's, (28, side) each, and of four cells each, (4, side).
-        places: where each cell's windows begin and end, (28, 2) each, and the first of four cells, (side,).
-        uv: (28, 28, 2), px of the picture; filled, or given for a fit.
-        information: (28, 28, 2, 2); filled with the texture, or given for a fit.
-        rest: (28, 28), filled: the squared difference that motion leaves; for a fit its numbers.
+        tables: weights of the cells' windows and of the illumination windows, (28, side) each, and for each pixel the
+            interpolation weights of four cells, (4, side).
+        places: start and end of each cell's windows, (28, 2) each, and for each pixel the first of its four cells,
+            (side,).
+        uv: (28, 28, 2), px of the picture; output, or input of a fit.
+        information: (28, 28, 2, 2); output (the texture), or input of a fit.
+        rest: (28, 28), output: the squared difference that remains; for a fit, its coefficients.
         design: (28, 28, 2, P).
         prior: (28, 28).
-        counts: side, P, rounds of reweighting. P of 0 asks for motion.
-        settings: of a fit, see `registration.robust_fit`: wobble, least, turning point.
+        counts: side, P, rounds of reweighting. P = 0 computes motion.
+        settings: settings of a fit, see `registration.robust_fit`: wobble, least, turning point.
         pictures: memory, see `cell_numba`.
         memory: likewise.
 

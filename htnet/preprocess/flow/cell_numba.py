@@ -1,4 +1,4 @@
-"""The motion of cells and fits to it as machine code: the loops of `cell_loops`, on the calling thread."""
+"""Cell motion and fits to it as machine code: the loops of `cell_loops`, run on the calling thread."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from htnet.core.native import native_function
 from htnet.core.types import Float64Array, FloatArray
 
 _PACKAGE = __name__.rpartition(".")[0]
-# The compiled function: its module and name, the other module that decides its code, how many arguments it takes.
+# The compiled function: its module and name, the other module that its code depends on, its number of arguments.
 _LOOPS = (f"{_PACKAGE}.cell_loops", "solve", (f"{_PACKAGE}.loops",), 13)
 _GRID, _PLANES = 28, 9
 _CELLS = _GRID * _GRID
-#: A window ends where its weight has fallen to this share of the largest: less changes no float32.
+#: A window ends where its weight has fallen to this share of the largest; smaller weights do not change a float32 sum.
 _LEAST_SHARE = 1e-8
 
 
 class Windows:
-    """Where the loops look, for pictures of one size."""
+    """Windows of the loops for pictures of one size."""
 
     def __init__(self, windows: FloatArray, light: FloatArray, enlarge: FloatArray) -> None:
-        """Prepare.
+        """Prepare the tables of the loops.
 
         Args:
             windows: (28, side), weights of each cell along one axis.
-            light: likewise, of the light.
-            enlarge: (side, 28), what enlarges a row of cells to one of pixels; at most four in a row are not zero.
+            light: (28, side), weights of the illumination windows.
+            enlarge: (side, 28), enlarges a row of cells to a row of pixels; at most four values in a row are nonzero.
         """
         side = len(enlarge)
         four = np.clip(np.floor((np.arange(side) + 0.5) * _GRID / side - 0.5).astype(np.int64) - 1, 0, _GRID - 4)
@@ -36,12 +36,12 @@ class Windows:
         self.side = side
         self.tables = np.concatenate([windows.ravel(), light.ravel(), shares.ravel()], dtype=np.float32)
         self.places = np.concatenate([_bands(windows), _bands(light), four])
-        # The second picture in the light of the first; sums, four rows and means of nine planes; a row.
+        # The second picture with the illumination of the first; sums, four rows and means of nine planes; one row.
         self.length = side * side + _PLANES * ((_GRID + 4) * side + _CELLS) + side
 
 
 def _bands(weights: FloatArray) -> npt.NDArray[np.int64]:
-    """(56,): the first place and the one after the last of each row that counts."""
+    """(56,): for each row, the first position with a weight that counts and the one after the last."""
     counts = weights > _LEAST_SHARE * weights.max(axis=1, keepdims=True)
     return np.stack([counts.argmax(axis=1), counts.shape[1] - counts[:, ::-1].argmax(axis=1)], -1).ravel()
 
@@ -70,10 +70,10 @@ def robust_fit(
     rounds: int,
     settings: tuple[float, float, float],
 ) -> Float64Array:
-    """Numbers of a linear model, see `registration.robust_fit`.
+    """Coefficients of a linear model, see `registration.robust_fit`.
 
     Args:
-        settings: the variance that is added to the noise, the least scale and the residual at which a weight falls.
+        settings: variance added to the noise, minimum scale of the residuals, and turning point of the weights.
     """
     count = design.shape[-1]
     numbers, memory = np.empty(count), np.empty((4 * count + 11) * _CELLS + count * (count + 1))
@@ -86,5 +86,5 @@ def robust_fit(
 
 
 def _call(*arrays: npt.NDArray[Any] | None) -> None:
-    """Run the loops on these; None where they have no use for one."""
+    """Call the loops with these arrays; None for those that are not needed."""
     native_function(*_LOOPS)(*(None if array is None else array.__array_interface__["data"][0] for array in arrays))

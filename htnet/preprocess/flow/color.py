@@ -15,7 +15,7 @@ from htnet.core.types import ByteArray, Float64Array, FloatArray, Flow
 #: red 6. The eye distinguishes these hues about equally well.
 _PLACES = (0, 15, 21, 25, 36, 49, 55)
 _HUES = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255), (255, 0, 0))
-#: How dark a flow beyond the largest length is drawn, and how far beyond is rounding only.
+#: Factor that darkens flow beyond the largest length, and the relative length up to which it counts as rounding.
 _BEYOND = 0.75
 _EDGE = 1 + 1e-6
 
@@ -24,19 +24,19 @@ def color_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> B
     """Picture of a flow: hue is direction, saturation is length (the Middlebury color code).
 
     After Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 92(1), 2011: no motion is
-    white, ``max_px`` is a full hue, and what is longer is darkened. Right is red, down yellow, left cyan to
+    white, ``max_px`` is a full hue, and longer flow is darkened. Right is red, down yellow, left cyan to
     blue, up violet. See `color_wheel_legend`.
 
     Args:
         uv: (2, H, W) float, px.
-        max_px: length of the full hue, px; the longest in the field unless given. Give it where pictures are
-            to be compared.
+        max_px: length of the full hue, px; by default the longest in the field. Give it if pictures are to be
+            compared.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        FlowError: another shape, NaN or infinite.
+        FlowError: the shape is wrong, or a value is NaN or infinite.
         InputError: ``max_px`` is not a positive number.
     """
     field = uv.detach().cpu().numpy() if isinstance(uv, torch.Tensor) else uv

@@ -1,4 +1,4 @@
-"""Optical flow between two frames, its strain, and the flow image that networks see."""
+"""Optical flow between two frames, its strain, and the flow image that networks read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FARNEBACK_SETTINGS: Mapping[str, tuple[float, float, float]] = {
     "poly_n": (5, 1, 31),
     "poly_sigma": (1.2, 0.1, 20.0),
 }
-#: Standard deviation in gray levels to which frames of less contrast are brought before Farneback's flow.
+#: Standard deviation in gray levels to which frames of lower contrast are scaled before Farneback's flow.
 FARNEBACK_CONTRAST = 40.0
 #: preset: 0 ultrafast, 1 fast, 2 medium. finest_scale: 0 is full resolution.
 DIS_SETTINGS: Mapping[str, tuple[float, float, float]] = {"preset": (2, 0, 2), "finest_scale": (1, 0, 8)}
@@ -53,7 +53,7 @@ def _check_gray(frame: ByteArray, name: str) -> ByteArray:
 
 
 def _settings(given: Mapping[str, float], known: Mapping[str, tuple[float, float, float]], what: str) -> dict[str, Any]:
-    """Defaults overruled by ``given``; integers where the default is one."""
+    """Defaults overridden by ``given``; integers where the default is one."""
     refuse_unknown(given, known, f"{what} parameter", InputError)
     settings: dict[str, Any] = {name: default for name, (default, _, _) in known.items()}
     for name, value in given.items():
@@ -75,12 +75,12 @@ def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float
     cv2 = load_opencv()
     p = _settings(parameters, FARNEBACK_SETTINGS, "Farneback")
     # OpenCV adds a constant to the determinant it divides by, so its flow shrinks with the square of the contrast.
-    # One factor for both frames corrects this; floats, because the products are not whole. The factor of 1 changes no
-    # bit.
+    # Multiplying both frames by one factor corrects this. The products are floats, because they are not integers; a
+    # factor of 1 changes no bit.
     gain = max(1.0, FARNEBACK_CONTRAST / max(float(onset.std()), 1e-6))
     first, second = (frame.astype(np.float32) * np.float32(gain) for frame in (onset, apex))
     try:
-        # OpenCV's names are the keywords; flags=0 asks for the box window.
+        # The keywords are OpenCV's names; flags=0 selects the box window.
         flow = cv2.calcOpticalFlowFarneback(first, second, None, **p, flags=0)
     except cv2.error as error:
         raise InputError(f"Farneback refuses the parameters {p}. Give values closer to the defaults.") from error
@@ -114,14 +114,14 @@ def compute_flow(
 ) -> Flow:
     """Optical flow from onset to apex.
 
-    Where there is nothing to measure, the flow is 0: between equal frames, and where a frame is of one gray.
+    The flow is 0 if there is nothing to measure: between equal frames, and if a frame has a single gray level.
 
     Args:
         onset: (H, W) uint8, gray.
         apex: (H, W) uint8, gray.
         method: "tvl1" (see `htnet.preprocess.flow.tvl1.tvl1_flow`), "farneback" (Farneback 2003) or
             "dis" (Kroeger et al. 2016), the last two by OpenCV. Before "farneback" both frames are multiplied by one
-            factor where the onset's standard deviation is below `FARNEBACK_CONTRAST` gray levels.
+            factor if the onset's standard deviation is below `FARNEBACK_CONTRAST` gray levels.
         parameters: settings that differ from the method's defaults, as (name, value) pairs or a
             mapping: fields of `TVL1Parameters`, keys of `FARNEBACK_SETTINGS` or of `DIS_SETTINGS`.
 
@@ -139,7 +139,7 @@ def compute_flow(
         raise FlowError(f"Onset {onset.shape} and apex {apex.shape} differ in size; give two equal sizes.")
     uv = _METHODS[method](onset, apex, dict(parameters))
     if np.array_equal(onset, apex) or onset.min() == onset.max() or apex.min() == apex.max():
-        # Farneback sees 0.6 px between two equal faces, and what any method sees in one gray is invented.
+        # Farneback returns 0.6 px between two equal faces, and any flow in a frame of one gray level is an artifact.
         uv = np.zeros_like(uv)
     return Flow(uv, method)
 
@@ -162,7 +162,7 @@ def optical_strain(uv: ArrayOrTensor) -> ArrayOrTensor:
         (..., H, W) of the same kind, px per px.
 
     Raises:
-        FlowError: another shape, or a side under 2 px.
+        FlowError: the shape is wrong, or a side is under 2 px.
     """
     if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 2:
         raise FlowError(f"Flow has shape {tuple(uv.shape)}; give (..., 2, H, W) = (u, v) of 2x2 px or more.")
@@ -215,7 +215,7 @@ def flow_image(
 
 
 def is_motionless(image: ByteArray) -> bool:
-    """Whether a channel of a flow image is constant, as in no published image: each has 0 and 255 in every channel.
+    """Whether a channel of a flow image is constant. In the published images, every channel contains 0 and 255.
 
     Args:
         image: (H, W, 3) uint8, see `flow_image`.
@@ -225,7 +225,7 @@ def is_motionless(image: ByteArray) -> bool:
 
 
 def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrite: bool = False) -> Path:
-    """Write a flow image as `read_flow_image` and OpenCV read it back, byte for byte.
+    """Write a flow image so that `read_flow_image` and OpenCV read it back byte for byte.
 
     Args:
         path: a file that ends in .png; missing folders are created.
@@ -252,9 +252,10 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
     return path
 
 
-#: Minimum correlation between two channels that no flow image has: the 1768 published ones reach 0.61.
+#: If all channels correlate by at least this, the picture is not a flow image: the 1768 published ones reach 0.61.
 _CHANNELS_ALIKE = 0.95
-#: Correlation of the strain channel with the strain of the two others: 0.34 to 0.95 in the published ones.
+#: If the strain channel correlates with the strain of the two others by at most this, the picture is inverted: the
+#: published ones have 0.34 to 0.95.
 _INVERTED = -0.3
 
 
@@ -263,17 +264,17 @@ def refuse_no_flow(image: ByteArray, source: str) -> None:
 
     Args:
         image: (H, W, 3) in BGR order = (strain, v, u).
-        source: where it is from, for the message.
+        source: its origin, for the message.
 
     Raises:
-        FlowError: it cannot be one.
+        FlowError: it cannot be a flow image.
     """
     channels = image.reshape(-1, 3).T.astype(np.float64)
     if (channels.std(axis=1) < 1).any():
-        return  # without motion, which its reader handles
+        return  # no motion; handled by the code that reads the image
     why = ""
     if np.corrcoef(channels).min() >= _CHANNELS_ALIKE:
-        why = "its three channels are alike, as those of a photo"
+        why = "its three channels are alike, as in a photo"
     else:
         strain, v, u = (channel.reshape(image.shape[:2]) for channel in channels)
         (u_y, u_x), (v_y, v_x) = np.gradient(u), np.gradient(v)
@@ -291,7 +292,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
 
     Args:
         path: an image file with three 8-bit channels; its RGB is (u, v, strain).
-        size: the side that is expected, px.
+        size: expected side, px.
 
     Returns:
         (size, size, 3) uint8 in BGR order = (strain, v, u).

@@ -1,4 +1,4 @@
-"""What the loops that numba compiles have in common. Only they import this file, where they are compiled."""
+"""Common parts of the loops that numba compiles. Only those loops import this file, when they are compiled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from numba import njit, types
 from numba.extending import intrinsic
 
-#: Sums may be reordered, so that they are computed in lanes. NaN and infinity keep their meaning.
+#: Sums may be reordered, so that they can be vectorized. NaN and infinity keep their meaning.
 OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "_nrt": False}
 FLOATS, DOUBLES, INTS, BYTES = (
     types.CPointer(kind) for kind in (types.float32, types.float64, types.int64, types.uint8)
@@ -16,7 +16,7 @@ FLOATS, DOUBLES, INTS, BYTES = (
 
 @intrinsic
 def at(typingctx, pointer, places):  # type: ignore[no-untyped-def]
-    """The pointer, moved by some places."""
+    """The pointer, advanced by ``places`` elements."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.gep(arguments[0], [arguments[1]])
@@ -26,7 +26,7 @@ def at(typingctx, pointer, places):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def floats_at(typingctx, address):  # type: ignore[no-untyped-def]
-    """The float32 numbers at an address, an int64."""
+    """Pointer to the float32 numbers at an address (int64)."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.inttoptr(arguments[0], context.get_value_type(FLOATS))
@@ -35,5 +35,5 @@ def floats_at(typingctx, address):  # type: ignore[no-untyped-def]
 
 
 def jit(function: Any) -> Any:
-    """A loop that other loops call."""
+    """Compile a loop that other loops call."""
     return njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)

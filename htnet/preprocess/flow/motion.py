@@ -24,7 +24,7 @@ Box = tuple[int, int, int, int]
 FACE_REGIONS = ("left_eye", "right_eye", "left_mouth", "right_mouth")
 #: Half the side of a square of `head_boxes`, as a fraction of the distance between the eyes.
 HEAD_REACH = 0.25
-#: Mean length under which a region is still, px: rounding, not motion.
+#: Mean length below which a region counts as still, px: rounding, not motion.
 _STILL = 1e-6
 
 
@@ -38,7 +38,7 @@ def flow_magnitude(uv: ArrayOrTensor) -> ArrayOrTensor:
         (..., H, W) of the same kind, px.
 
     Raises:
-        FlowError: another shape, or not float.
+        FlowError: the shape is wrong, or the type is not float.
     """
     u, v = _parts(uv)
     length: ArrayOrTensor = torch.hypot(u, v) if isinstance(u, torch.Tensor) else np.hypot(u, v)
@@ -57,7 +57,7 @@ def flow_orientation(uv: ArrayOrTensor) -> ArrayOrTensor:
         (..., H, W) of the same kind, radians from -pi to pi; 0 if nothing moves.
 
     Raises:
-        FlowError: another shape, or not float.
+        FlowError: the shape is wrong, or the type is not float.
     """
     u, v = _parts(uv)
     angle: ArrayOrTensor = torch.atan2(v, u) if isinstance(u, torch.Tensor) else np.arctan2(v, u)
@@ -72,7 +72,7 @@ def face_regions(size: int, points: npt.ArrayLike | None = None) -> tuple[Box, .
 
     Args:
         size: side of the aligned face, px; even, 4 or more.
-        points: five (x, y) in px of the face, order `POINT_NAMES`; the template's unless given.
+        points: five (x, y) in px of the face, order `POINT_NAMES`; by default the template's.
 
     Returns:
         A box for each of `FACE_REGIONS`.
@@ -92,9 +92,9 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
     """Histogram of oriented optical flow (HOOF; Chaudhry et al., CVPR 2009), region by region.
 
     Each pixel adds its flow's length to the bins of its direction, and each region's histogram is divided by
-    its sum, so it says where to, not how far. Bin k is centered at the angle ``2 pi k / bins`` of
+    its sum, so it describes directions, not distances. Bin k is centered at the angle ``2 pi k / bins`` of
     `flow_orientation` (0 right, ``bins / 4`` down); a pixel is shared linearly between the two nearest centers,
-    so that the result is continuous in the angle. The bins go round the full circle. The paper folds left onto
+    so that the result is continuous in the angle. The bins cover the full circle. The paper folds left onto
     right, to recognize actions that are seen from either side; in a face that would mix mouth corners drawn
     apart with corners pressed together.
 
@@ -103,15 +103,16 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
     Args:
         uv: (..., 2, H, W) float array or tensor, px.
         bins: directions, 2 or more.
-        regions: boxes (left, top, right, bottom) in px; unless given, `face_regions` at the template's points,
-            for a square aligned face.
+        regions: boxes (left, top, right, bottom) in px; by default `face_regions` at the template's points, for a
+            square aligned face.
 
     Returns:
         (..., number of regions * bins) of the same kind, region after region; each region sums to 1, or is all
         0 if nothing moves (mean length under 1e-6 px).
 
     Raises:
-        FlowError: another shape, not float, NaN or infinite, or not square where no regions are given.
+        FlowError: the shape is wrong, the type is not float, a value is NaN or infinite, or the flow is not square and
+            no regions are given.
         InputError: ``bins`` or a region is impossible.
     """
     _check_finite(uv)
@@ -142,9 +143,9 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
 
 
 def head_boxes(points: npt.ArrayLike, region: str, height: int, width: int) -> tuple[Box, ...]:
-    """Where the head's own motion is read: a square about the nose, or one about each eye.
+    """Boxes in which the head's own motion is measured: a square around the nose, or one around each eye.
 
-    The side is half the distance between the eyes; what lies outside the image is cut off.
+    The side is half the distance between the eyes; parts outside the image are cut off.
 
     Args:
         points: five (x, y) in px, order `POINT_NAMES`.
@@ -177,8 +178,8 @@ def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "
     """Subtract the head's shift: the median flow of the nose, or of the eyes.
 
     The nose hardly takes part in expressions, so its flow is used as that of the head, as is usual in this
-    field. The median of u and of v, not the mean: a blink or a wrinkled nose moves a part of the region only.
-    A turn or a nearing of the head is not a shift and stays.
+    field. The median of u and of v is used, not the mean: a blink or a wrinkled nose moves only a part of the
+    region. Rotation of the head, and motion toward the camera, are not shifts and remain.
 
     The strain of the result is the same, and so is the published flow image, whose channels are scaled from
     their own minimum and maximum; what changes is the flow itself, its length, its direction and HOOF.
@@ -192,7 +193,7 @@ def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "
         (..., 2, H, W) of the same kind.
 
     Raises:
-        FlowError: another shape, not float, NaN or infinite.
+        FlowError: the shape is wrong, the type is not float, or a value is NaN or infinite.
         InputError: an unknown region.
         LandmarkError: not five finite points, or the region lies outside.
     """
@@ -207,7 +208,7 @@ def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "
         ordered = torch.cat(parts, dim=-1).sort(dim=-1).values
     else:
         ordered = np.sort(np.concatenate(parts, axis=-1), axis=-1)
-    # Not torch.median, which takes the lower of two middle values.
+    # Not torch.median, which returns the lower of two middle values.
     count = ordered.shape[-1]
     median: ArrayOrTensor = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) * 0.5
     left_over: ArrayOrTensor = uv - median[..., None, None]

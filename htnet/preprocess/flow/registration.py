@@ -1,9 +1,8 @@
-"""Registration of an apex to its onset: the head's own motion between two frames, estimated from the rigid parts of
-the face.
+"""Registration of an apex to its onset: the head's motion, estimated from the rigid parts of the face.
 
-The motion of each of 28 x 28 cells is found by Lucas and Kanade's least squares on smoothed pixels, the light made even
-first; the similarity that most rigid cells share is the head's. Both are repeated from coarse to fine, the apex's
-face being warped from the original frame each time.
+The motion of each of 28 x 28 cells is measured by Lucas and Kanade's least squares on smoothed pixels, after the
+illumination has been matched. The similarity that most rigid cells share is the head's motion. Both steps are repeated
+from coarse to fine; each time the apex's face is warped from the original frame.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ from htnet.preprocess.opencv import load_opencv
 
 #: Cells across the aligned face, as many as the flow image has pixels.
 GRID = 28
-#: The head may come nearer or go away by this factor, and move by this share of the face.
+#: Limits of the head's motion: change of size by this factor, and shift by this fraction of the face.
 MOST_GROWTH, MOST_SHIFT = 1.5, 0.5
 
 # Widths of the smoothing before derivatives are taken and of a cell's window, in px of the picture that is compared.
 _SMOOTH, _WINDOW = 1.0, 4.0
 # Width of the local mean by which light is normalized, as a fraction of the face.
 _LIGHT = 0.11
-# The face is compared at 1/8 of its size first, so a motion of a tenth of the face is detected: (shrink, rounds).
+# Levels, (shrink, rounds). The face is first compared at 1/8 of its size, so a motion of a tenth of it is detected.
 _LEVELS = ((8, 4), (4, 4), (2, 3), (1, 4))
 # A step below this, in px of the picture that is compared, ends a level.
 _NEAR = 0.01
-# A cell's motion counts as known no better than this, in px of the picture that is compared, so brows and mouth do
-# not outweigh the skin.
+# Minimum standard error of a cell's motion, in px of the picture that is compared, so that brows and mouth do not
+# outweigh the skin.
 _FLOOR = 0.1
-# Rounds of reweighting; the residual, in medians, at which a cell's weight has fallen to a quarter; and the px of the
-# picture that is compared that the median counts for at least.
+# Rounds of reweighting; the residual, in medians, at which a cell's weight has fallen to a quarter; and the minimum of
+# that residual, in px of the picture that is compared.
 _ROUNDS, _TURNING_POINT, _LEAST = 5, 2.0, 0.03
-# Noise that counts at least, gray levels: pixels are rounded.
+# Minimum noise that is assumed, gray levels, because pixels are rounded.
 _LEAST_NOISE = 0.05
 _DERIVATIVE = np.array([[-0.5, 0.0, 0.5]], dtype=np.float32)
 
@@ -51,7 +50,7 @@ class CellMotion:
     """Motion of each of 28 x 28 cells of an aligned face.
 
     Attributes:
-        uv: (28, 28, 2) float64, px of the face: right and down. It is known only as well as ``information`` says.
+        uv: (28, 28, 2) float64, px of the face: right and down. Its precision is ``information``.
         information: (28, 28, 2, 2) float64, the inverse of the covariance that noise gives ``uv``, 1/px^2.
         noise: standard deviation of the difference between the two smoothed faces that motion does not explain, gray
             levels.
@@ -65,12 +64,12 @@ class CellMotion:
 def cell_motion(onset: ByteArray, apex: ByteArray, shrink: float = 1) -> CellMotion:
     """Small motions between two aligned faces: up to about 2 px of the picture that is compared.
 
-    Lucas and Kanade, IJCAI 1981, with the gradient of the mean of both, which leaves no error of second order.
+    Lucas and Kanade, IJCAI 1981, with the gradient of the mean of both faces, which avoids the error of second order.
 
     Args:
         onset: (S, S) uint8, gray.
         apex: (S, S) uint8, gray.
-        shrink: the faces are compared at this fraction of their size.
+        shrink: the faces are compared at 1 / ``shrink`` of their size.
     """
     side = onset.shape[0]
     small = _small(side, shrink)
@@ -83,7 +82,7 @@ def _small(side: int, shrink: float) -> int:
 
 
 def _cell_motion(first: FloatArray, second: FloatArray, side: int) -> CellMotion:
-    """As `cell_motion`, of prepared pictures of a face of that side."""
+    """`cell_motion` of prepared pictures of a face of that side."""
     small = first.shape[0]
     window = max(_WINDOW, 0.6 * small / GRID)
     if native_loops():
@@ -91,14 +90,15 @@ def _cell_motion(first: FloatArray, second: FloatArray, side: int) -> CellMotion
     else:
         uv, texture, rest = _textures(first, second, window)
     noise = float(np.sqrt(np.median(rest[face_cells()])))
-    # Smoothed noise is alike over the smoothing's width, so a window holds (window / smooth)^2 independent values.
+    # Smoothed noise is correlated over the width of the smoothing, so a window contains (window / smooth)^2
+    # independent values.
     variance = max(noise, _LEAST_NOISE) ** 2 * (_SMOOTH / window) ** 2
     unit = side / small
     return CellMotion(uv * unit, texture / (variance * unit * unit), noise)
 
 
 def _textures(first: FloatArray, second: FloatArray, window: float) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """The plain form of `cell_numba.cell_motion`."""
+    """`cell_numba.cell_motion` in NumPy."""
     cv2 = load_opencv()
     small = first.shape[0]
     second = second * _light_ratio(first, second)
@@ -112,7 +112,7 @@ def _textures(first: FloatArray, second: FloatArray, window: float) -> tuple[Flo
     mx, my, mt = local(gx), local(gy), local(dt)
     xx, xy, yy = local(gx * gx) - mx * mx, local(gx * gy) - mx * my, local(gy * gy) - my * my
     bx, by, tt = mx * mt - local(gx * dt), my * mt - local(gy * dt), local(dt * dt) - mt * mt
-    ridge = 1e-3  # gray levels^2 / px^2: where there is no texture there is no motion
+    ridge = 1e-3  # gray levels^2 / px^2: without texture, the motion is 0
     det = (xx + ridge) * (yy + ridge) - xy * xy
     u, v = ((yy + ridge) * bx - xy * by) / det, ((xx + ridge) * by - xy * bx) / det
     texture = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
@@ -125,15 +125,15 @@ def register(onset: Frame, apex: Frame, alignment: Alignment, start: Float64Arra
     Args:
         onset: the onset's face, aligned.
         apex: the apex, as recorded.
-        alignment: of the onset.
-        start: (3, 3), where to begin; at no motion unless given.
+        alignment: alignment of the onset.
+        start: (3, 3), initial motion; by default none.
 
     Returns:
-        (3, 3) float64: the similarity from px of the onset's aligned face to px of the apex's, aligned alike. Without
-        texture on the face, the identity.
+        (3, 3) float64: the similarity from px of the onset's aligned face to px of the apex's, with the same alignment;
+        the identity if the face has no texture.
 
     Raises:
-        FlowError: the result is not a motion of a head.
+        FlowError: the result cannot be the motion of a head.
     """
     reference, side = to_gray(onset), alignment.size[0]
     matrix = np.eye(3) if start is None else start
@@ -161,19 +161,19 @@ def register(onset: Frame, apex: Frame, alignment: Alignment, start: Float64Arra
 
 
 def follow(alignment: Alignment, matrix: Float64Array) -> Alignment:
-    """The alignment of an apex whose head has moved: one map from its frame to px of the onset's face."""
+    """The alignment of an apex whose head has moved: it maps the apex's frame to px of the onset's aligned face."""
     whole = np.vstack([alignment.matrix, [0.0, 0.0, 1.0]])
     return Alignment((np.linalg.inv(matrix) @ whole)[:2], alignment.size)
 
 
 def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:
-    """The similarity that most rigid cells share: least squares whose weights fall with the residual.
+    """The similarity that most rigid cells share, by iteratively reweighted least squares.
 
-    The weights are those of Geman and McClure (1987), so that what moves on its own has no part in it.
+    The weights are those of Geman and McClure (1987), so that parts that move on their own have almost no influence.
 
     Args:
         found: motion of the cells.
-        side: of the face, px.
+        side: side of the face, px.
         unit: px of the face in one px of the picture that was compared.
 
     Returns:
@@ -191,7 +191,7 @@ def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:
 
 @lru_cache(maxsize=8)
 def _similarities(side: int) -> Float64Array:
-    """(28, 28, 2, 4): motions of the cells of a face: right, down, larger, turned."""
+    """(28, 28, 2, 4): motions of the cells of a face: right, down, scaling, rotation."""
     place = (cell_centers(side) - (side - 1) / 2) / side
     x, y = place[..., 0], place[..., 1]
     one, none = np.ones_like(x), np.zeros_like(x)
@@ -200,12 +200,12 @@ def _similarities(side: int) -> Float64Array:
 
 
 def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, unit: float = 1.0) -> Float64Array:
-    """Numbers of a linear model of the cells' motion: (P,) float64.
+    """Coefficients of a linear model of the cells' motion: (P,) float64.
 
     Args:
         found: motion of the cells.
-        design: (28, 28, 2, P), the motion that each number adds, px.
-        prior: (28, 28), how much each cell counts.
+        design: (28, 28, 2, P), the motion per unit of each coefficient, px.
+        prior: (28, 28), weight of each cell.
         unit: px of the face in one px of the picture that was compared.
     """
     settings = ((_FLOOR * unit) ** 2, _LEAST * unit, _TURNING_POINT)
@@ -217,10 +217,10 @@ def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, uni
 def _fitted(
     found: CellMotion, design: Float64Array, prior: Float64Array, settings: tuple[float, float, float]
 ) -> Float64Array:
-    """The plain form of `cell_numba.robust_fit`."""
+    """`cell_numba.robust_fit` in NumPy."""
     wobble, least, turning = settings
     count = design.shape[-1]
-    # Cells that count nothing are left out. For each of the others the part to the right, then each downward part.
+    # Cells of weight 0 are left out. The horizontal parts of all others come first, then their vertical parts.
     counted = np.flatnonzero(prior)
     prior = prior.ravel()[counted]
     xx, xy, yy = bounded(found.information.reshape(-1, 2, 2)[counted], wobble)
@@ -241,7 +241,7 @@ def _fitted(
         normal += (1e-6 * np.trace(normal) + 1e-9) * one
         numbers = np.asarray(np.linalg.solve(normal, sums[:, count]), dtype=np.float64)
         left_u, left_v = (uv - sides @ numbers).reshape(2, -1)
-        # Length of that part of the rest which is known.
+        # Length of the residual, weighted by its precision.
         squares = xx * left_u * left_u + 2 * xy * left_u * left_v + yy * left_v * left_v
         length = np.sqrt(np.maximum(squares, 0) * wobble)
         scale = max(least, turning * _weighted_median(length, told))
@@ -252,9 +252,9 @@ def _fitted(
 def bounded(
     information: Float64Array, variance: Float64Array | float
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Information that is left when a variance, px^2, is added to the noise of each cell: its xx, xy and yy.
+    """Information of each cell after a variance, px^2, is added to its noise: xx, xy and yy.
 
-    Products of matrices of 2x2 are written out: NumPy takes the longer the more there are.
+    The products of 2x2 matrices are written out, because NumPy is slow at many small matrix products.
 
     Args:
         information: (..., 2, 2), see `CellMotion`.
@@ -275,7 +275,7 @@ def cell_centers(side: int) -> Float64Array:
 
 @lru_cache(maxsize=1)
 def face_units() -> Float64Array:
-    """(28, 28, 2) float64: places of the cells from the point between the eyes, in distances between the eyes."""
+    """(28, 28, 2) float64: positions of the cells relative to the point between the eyes, in distances of the eyes."""
     left, right = np.array(TEMPLATE_28[0]), np.array(TEMPLATE_28[1])
     return (cell_centers(TEMPLATE_SIZE) + 0.5 - (left + right) / 2) / float(np.hypot(*(right - left)))
 
@@ -284,7 +284,7 @@ def face_units() -> Float64Array:
 def face_cells() -> npt.NDArray[np.bool_]:
     """(28, 28): which cells show the face of the template, not hair or background beside it."""
     x, y = np.abs(face_units()[..., 0]), face_units()[..., 1]
-    # Towards the chin the face becomes narrow.
+    # The face narrows toward the chin.
     inside = (x < 1.02 - 0.45 * np.clip(y - 0.4, 0, None)) & (y > -0.62) & (y < 1.55)
     inside[[0, -1]] = False
     inside[:, [0, -1]] = False
@@ -293,7 +293,7 @@ def face_cells() -> npt.NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)
 def rigid_cells() -> Float64Array:
-    """(28, 28) float64: how much each cell counts for the head: 1 if the face is rigid, less where muscles act."""
+    """(28, 28) float64: weight of each cell in the head's motion: 1 where the face is rigid, less where muscles act."""
     x, y = np.abs(face_units()[..., 0]), face_units()[..., 1]
     weight = face_cells().astype(np.float64)
     weight[(y > -0.55) & (y < -0.18) & (x < 0.95)] *= 0.5  # brows
@@ -320,14 +320,14 @@ def _windows(side: int, width: float) -> FloatArray:
 
 @lru_cache(maxsize=32)
 def _native_windows(side: int, width: float) -> cell_numba.Windows:
-    """What the compiled loops know about pictures of one size."""
+    """Windows of the compiled loops for pictures of one size."""
     cv2 = load_opencv()
     enlarge = cv2.resize(np.eye(GRID, dtype=np.float32), (GRID, side), interpolation=cv2.INTER_CUBIC)
     return cell_numba.Windows(_windows(side, width), _windows(side, _LIGHT * side), enlarge)
 
 
 def _light_ratio(first: FloatArray, second: FloatArray) -> FloatArray:
-    """How much brighter the first is than the second in the wide surroundings of each pixel."""
+    """Ratio of the brightness of the first picture to that of the second in a wide window around each pixel."""
     cv2 = load_opencv()
     side = first.shape[0]
     weights = _windows(side, _LIGHT * side)

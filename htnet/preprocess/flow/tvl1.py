@@ -1,4 +1,4 @@
-"""TV-L1 optical flow: the checks of its input, and the way to the backend.
+"""TV-L1 optical flow: checks of the input, and dispatch to a backend.
 
 Zach, Pock and Bischof, "A duality based approach for realtime TV-L1 optical flow", DAGM 2007;
 Sanchez, Meinhardt-Llopis and Facciolo, "TV-L1 optical flow estimation", IPOL 2013, article 26.
@@ -24,10 +24,10 @@ from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE, TVL1Parameters
 from htnet.preprocess.flow.tvl1_routing import choose_tvl1
 from htnet.preprocess.flow.tvl1_solver import Steps, solve
 
-#: Pixels that go through the iterations together on the CPU: more fall out of its cache.
+#: Pixels that are iterated together on the CPU; more do not fit in its cache.
 CACHED_PIXELS = 60_000
-#: Up to so many pixels a frame one thread is faster than several: each step takes microseconds, and threads that
-#: share a core or have to wait for one cost more than they bring.
+#: Up to this many pixels per frame, one thread is faster than several: each step takes microseconds, and threads that
+#: share a core or have to wait for one cost more time than they save.
 ONE_THREAD_PIXELS = 300_000
 
 
@@ -45,7 +45,7 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
         hint = " It looks like a color frame: convert it to gray first." if shape[-1] in (3, 4) else ""
         raise FrameError(f"The {name} has shape {shape}; give frames of {MIN_SIDE}x{MIN_SIDE} px or more.{hint}")
     if pixels.dtype == torch.uint8 and pixels.device.type == "cpu":
-        # By NumPy: PyTorch would wake its threads for it.
+        # Converted by NumPy, because PyTorch would use its threads for this.
         pixels = torch.from_numpy(pixels.numpy().astype(np.float32))
     elif pixels.dtype == torch.uint8:
         pixels = pixels.float()
@@ -65,20 +65,20 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
 
 
 def _refuse_black(onset: Tensor, apex: Tensor) -> None:
-    """Refuse float pairs that are all but black, as values of 12 bits are after a division by 65535."""
+    """Refuse float pairs that are almost black, as 12-bit values are after a division by 65535."""
     tops = torch.maximum(onset.amax((1, 2, 3)), apex.amax((1, 2, 3))) / 255
     black = (tops > 0) & (tops < BLACK)
     if bool(black.any()):
         number = int(black.nonzero()[0])
         raise FrameError(
-            f"Onset and apex {f'of pair {number} ' if len(tops) > 1 else ''}are all but black: the largest value is "
+            f"Onset and apex {f'of pair {number} ' if len(tops) > 1 else ''}are almost black: the largest value is "
             f"{float(tops[number]):.1%} of white. Divide values of 12 bits by 4095, of 10 bits by 1023."
         )
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread, in the calling thread."""
+    """Limit PyTorch to one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -88,7 +88,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _solver(backend: str, device: torch.device) -> Callable[[Tensor, Tensor, TVL1Parameters], Tensor]:
-    """What computes flow by that backend; a backend's module is imported on first use."""
+    """The function that computes flow with a backend; the backend's module is imported on first use."""
     backend = choose_tvl1(device.type, backend)
     if backend == "numba":
         with loading():
@@ -143,20 +143,20 @@ def tvl1_flow(
         backend: "auto" (see `htnet.preprocess.explain_tvl1`), "numba" (machine code, on the CPU; compiled once on a
             machine, which takes ten seconds or more), "triton" (iterations as fused kernels, CUDA), "compile"
             (torch.compile on the CPU; the first call takes half a minute and needs a C++ compiler) or "eager" (plain
-            PyTorch, the reference of the others).
+            PyTorch, the reference for the others).
         **parameters: fields of `TVL1Parameters`.
 
     Returns:
         (2, H, W) or (B, 2, H, W) float32 on the frames' device: u to the right and v downward, px.
 
     Raises:
-        FrameError: a frame has a wrong shape, type or range, contains NaN or is under 16 px; or float frames are all
-            but black, as of a wrong division.
+        FrameError: a frame has a wrong shape, type or range, contains NaN or is under 16 px; or float frames are
+            almost black, as after a wrong division.
         FlowError: onset and apex differ in shape or device.
         InputError: a parameter is unknown or impossible, or the backend cannot run on the frames' device.
         MissingExtraError: the backend is not installed.
-        RunError: numba cannot compile the loops here; or this process was forked from one that had computed, see
-            `htnet.core.parallel.refuse_after_fork`.
+        RunError: numba cannot compile the loops here; or this process was forked from one that had already computed
+            flow, see `htnet.core.parallel.refuse_after_fork`.
     """
     refuse_after_fork()
     p = TVL1Parameters.from_names(**parameters)

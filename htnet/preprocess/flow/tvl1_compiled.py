@@ -1,7 +1,7 @@
 """The steps of TV-L1 through torch.compile, one pair at a time: for whole data sets on a CPU.
 
-PyTorch writes, compiles and keeps C++ code that does in one pass over the image what plain PyTorch does in twenty.
-The first call takes half a minute, so this is a choice and never made by itself.
+PyTorch generates, compiles and caches C++ code that does in one pass over the image what plain PyTorch does in twenty.
+The first call takes half a minute, so this backend is used only on request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The steps of TV-L1 as loops over rows, for one pair: what `tvl1_solver` does in plain PyTorch, compiled by numba.
 
-Only `tvl1_numba` imports this file, and only where no machine code of it is kept: numba is imported with it. All memory
-comes from the caller. Each loop writes one row, or two: then LLVM can check at its start that they do not overlap the
+Only `tvl1_numba` imports this file, and only if no machine code of it is cached, because it imports numba. The caller
+provides all memory. Each loop writes one row, or two: then LLVM can check at its start that they do not overlap the
 rows that it reads, and computes 8 or 16 pixels at once.
 """
 
@@ -24,7 +24,7 @@ _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _FLAT, _LEAST_GAIN, _MOST_GAIN = np.float32(FLAT), np.float32(GAINS[0]), np.float32(GAINS[1])
 _CELLS = LIGHT_CELLS
 _STEPS = LIGHT_STEPS
-# The median of a cell's light is looked for until the interval is this narrow, gray levels.
+# The search for the median of a cell's illumination ends when the interval is this narrow, gray levels.
 _NARROW = np.float32(1e-6)
 
 
@@ -35,7 +35,7 @@ _WEIGHTS = ((-0.5, 1.5, -1.5, 0.5), (1.0, -2.5, 2.0, -0.5), (-0.5, 0.0, 0.5, 0.0
 
 @intrinsic
 def _cubic(typingctx, first, second, third, fourth, t, s):  # type: ignore[no-untyped-def]
-    """Cubic convolution of four places of four rows, in lanes of four: LLVM does not find them by itself."""
+    """Cubic convolution of four positions of four rows, in vectors of four, which LLVM does not form by itself."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         *rows, t, s = arguments
@@ -73,7 +73,7 @@ def _cubic(typingctx, first, second, third, fourth, t, s):  # type: ignore[no-un
 
 @_jit
 def _blur(source, target, row, H, W, weights, radius):  # type: ignore[no-untyped-def]
-    """Gaussian blur with repeated borders; weights from the middle outward. The row has radius places before it."""
+    """Gaussian blur with repeated borders; weights from the middle outward. ``radius`` elements precede the row."""
     for y in range(H):
         line, out, weight = _at(source, y * W), _at(target, y * W), weights[0]
         for x in range(W):
@@ -89,7 +89,7 @@ def _blur(source, target, row, H, W, weights, radius):  # type: ignore[no-untype
         weight = weights[0]
         for x in range(W):
             out[x] = weight * row[x]
-        # From left to right: where pointers move backward, LLVM's check for overlaps always finds one.
+        # From left to right, because LLVM's check for overlaps always fails for pointers that move backward.
         for k in range(2 * radius + 1):
             if k != radius:
                 tap, weight = _at(row, k - radius), weights[abs(k - radius)]
@@ -140,7 +140,7 @@ def _middle(a, b, c):  # type: ignore[no-untyped-def]
 
 @_jit
 def _median(source, target, H, W, low, middle, high):  # type: ignore[no-untyped-def]
-    """3x3 median with repeated borders, see `tvl1_solver.median3`; the rows have a place before them and one after."""
+    """3x3 median with repeated borders, see `tvl1_solver.median3`; rows have one element before and one after them."""
     for y in range(H):
         a, b = _at(source, max(y - 1, 0) * W), _at(source, y * W)
         c, out = _at(source, min(y + 1, H - 1) * W), _at(target, y * W)
@@ -200,7 +200,7 @@ def _halve(source, target, H, W):  # type: ignore[no-untyped-def]
 
 @_jit
 def _cell_median(values, number):  # type: ignore[no-untyped-def]
-    """The lower median: the least value that at least half of them do not exceed."""
+    """The lower median: the least value that at least half of the values do not exceed."""
     low, high = values[0], values[0]
     for i in range(number):
         low = values[i] if values[i] < low else low
@@ -226,7 +226,7 @@ def _cell_median(values, number):  # type: ignore[no-untyped-def]
 
 @_jit
 def _match_light(moving, fixed, H, W, a, b, weights, lines, wide):  # type: ignore[no-untyped-def]
-    """Give the moving image the light of the fixed one, in place; see `tvl1_solver.match_light`."""
+    """Match the illumination of the moving image to the fixed one, in place; see `tvl1_solver.match_light`."""
     h, w = H, W
     if min(H, W) >= 16 * _CELLS:
         h, w = H // 2, W // 2
@@ -264,7 +264,7 @@ def _match_light(moving, fixed, H, W, a, b, weights, lines, wide):  # type: igno
         if spread > _FLAT:
             gain = min(max(np.float32(both / spread), _LEAST_GAIN), _MOST_GAIN)
         offset = mean_b - gain * mean_a
-    # Medians of what remains in each cell, and each row of cells at full width.
+    # Medians of the remaining difference in each cell, and each row of cells interpolated to full width.
     ch, cw = h // _CELLS, w // _CELLS
     medians = _at(lines, _CELLS * wide)
     for i in range(_CELLS):
@@ -349,7 +349,7 @@ def _iterate(u, v, dual, data, H, W, row, zeros, limit, tau, scale):  # type: ig
     Returns the squared length of the flow's change.
     """
     pixels = H * W
-    # x planes of the dual variable have a place before each row, which stays zero.
+    # x planes of the dual variable have one element before each row, which stays zero.
     plane_x = H * (W + 1)
     qxu, qxv = _at(dual, 1), _at(dual, plane_x + 1)
     qyu, qyv = _at(dual, 2 * plane_x), _at(dual, 2 * plane_x + pixels)
@@ -391,10 +391,10 @@ def solve(onset, apex, flow, scratch, places, sizes, numbers, counts):  # type: 
         onset: (H, W), 0..255.
         apex: the same.
         flow: (2, H, W), filled.
-        scratch: as long as `tvl1_numba.scratch_length` says.
+        scratch: memory; its length is computed in `tvl1_numba`.
         sizes: H and W of each scale, from the finest.
         numbers: factors and weights, see `tvl1_numba.NUMBERS`.
-        counts: whole numbers, see `tvl1_numba.COUNTS`; the iterations of each warp are written after them.
+        counts: integers, see `tvl1_numba.COUNTS`; the iterations of each warp are written after them.
 
     Returns:
         0.

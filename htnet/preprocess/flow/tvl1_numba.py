@@ -1,7 +1,7 @@
 """TV-L1 as machine code: the loops of `tvl1_loops`, each pair of a batch on one thread.
 
-The threads are Python's, made for one call: no pool outlives it, so nothing hangs after a fork, and none of numba's own
-thread pools, which are not made for calls from several threads, is started.
+Python threads are created for each call. No pool outlives the call, so nothing hangs after a fork. None of numba's own
+thread pools is started, because they do not support calls from several threads.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from htnet.core.types import FloatArray
 from htnet.preprocess.flow.tvl1_parameters import LIGHT_CELLS, TVL1Parameters, blur_weights
 
 _PACKAGE = __name__.rpartition(".")[0]
-# The compiled function: its module and name, the other modules that decide its code, how many arguments it takes.
+# The compiled function: its module and name, the other modules that its code depends on, its number of arguments.
 _LOOPS = (f"{_PACKAGE}.tvl1_loops", "solve", (f"{_PACKAGE}.tvl1_parameters", f"{_PACKAGE}.loops"), 8)
-#: Places before and after a row, beyond the widest blur; the loops know it too.
+#: Elements before and after a row, in addition to the widest blur; the loops use the same number.
 _MARGIN = 16
 
 
 class _Plan:
-    """What all pairs of one size share: how long the memory must be, and the settings as the loops take them."""
+    """Values shared by all pairs of one size: the length of the memory, and the settings in the form of the loops."""
 
     def __init__(self, height: int, width: int, p: TVL1Parameters) -> None:
         sizes = p.sizes(height, width)
@@ -49,7 +49,7 @@ class _Plan:
 
 
 def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters) -> Tensor:
-    """Flow of a batch. No bit depends on the batch or on the number of threads.
+    """Flow of a batch. It does not depend on the rest of the batch or the number of threads, bit for bit.
 
     Args:
         onset: (B, 1, H, W) float, 0..255, on the CPU.
@@ -63,7 +63,7 @@ def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters) -> Tensor:
 
 
 def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """As `solve`, for arrays.
+    """`solve` for arrays.
 
     Returns:
         The flow, and the iterations of each warp: (B, scales, warps), from the coarsest scale.
@@ -85,7 +85,7 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
             while (number := next(numbers)) < pairs and not errors:
                 function(first[number].ctypes.data, second[number].ctypes.data, flow[number].ctypes.data, *memory)
                 iterations[number] = counts[plan.fixed_counts :].reshape(iterations.shape[1:])
-        except BaseException as error:  # told by the thread that called
+        except BaseException as error:  # raised again by the calling thread
             errors.append(error)
 
     with spare_threads(pairs - 1) as free:
@@ -93,13 +93,13 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
         try:
             for _ in range(free):
                 thread = threading.Thread(target=work, daemon=True)
-                with suppress(RuntimeError):  # the system gives no more threads: those that there are do all
+                with suppress(RuntimeError):  # no more threads available: the existing ones do all work
                     thread.start()
                     threads.append(thread)
             work()
             for thread in threads:
                 thread.join()
-        except BaseException as error:  # interrupted: helpers stop after the pair that they are at
+        except BaseException as error:  # interrupted: helpers stop after their current pair
             errors.append(error)
             raise
     if errors:

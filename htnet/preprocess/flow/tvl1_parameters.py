@@ -1,4 +1,4 @@
-"""The settings of TV-L1, and what its backends share."""
+"""The settings of TV-L1, and code that its backends share."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from htnet.core.fields import Checked, checked, real, whole
 
 #: No scale of the pyramid is smaller than this, px; nor may a frame be.
 MIN_SIDE = 16
-#: Below this squared gradient (gray levels per px, squared) a pixel says nothing about motion.
+#: Below this squared gradient (gray levels per px, squared) a pixel contains no information about motion.
 FLAT = 1e-6
 #: Blur before halving that the IPOL article fits to SIFT's scale space, px at zfactor 1/sqrt(2).
 ZOOM_SIGMA = 0.6
-#: Cells a side for slow changes of light, and reweighting steps for the frame's gain and offset. More cells
-#: follow motion as well as light: 6 a side took the error of smooth motion from 0.076 to 0.080 px.
+#: Cells per side for slow changes of light, and reweighting steps for the frame's gain and offset. More cells
+#: would follow motion as well as light: 6 per side raised the error of smooth motion from 0.076 to 0.080 px.
 LIGHT_CELLS = 4
 LIGHT_STEPS = 4
-#: Gains beyond these are not a change of light.
+#: Gains outside this range are not treated as a change of light.
 GAINS = (0.5, 2.0)
 
 
@@ -45,11 +45,11 @@ class TVL1Parameters(Checked):
         warps: warps of the apex per scale.
         epsilon: a warp's iterations stop once the root mean square change of the flow is below
             this, px; 0 always runs all of them.
-        iterations: maximum number of iterations per warp; few warps need as many.
+        iterations: maximum number of iterations per warp; few warps need that many.
         median: 1 to pass the flow through a 3x3 median before each warp (Wedel et al. 2009), 0 not
-            to. On 8-bit faces it took the error from 0.100 to 0.097 px.
+            to. On 8-bit faces it reduced the error from 0.100 to 0.097 px.
         presmoothing: Gaussian blur of both frames, px (IPOL: 0.8); 0 for none.
-        illumination: 1 to give the warped apex the light of the onset before each warp's iterations
+        illumination: 1 to match the illumination of the warped apex to the onset before each warp's iterations
             (one gain and offset, and slow changes over the frame; our addition), 0 not to.
     """
 
@@ -71,7 +71,7 @@ class TVL1Parameters(Checked):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            # Settings that went through JSON come back as 5.0.
+            # Integers that went through JSON may come back as 5.0.
             if isinstance(value, float) and isinstance(field.default, int) and value.is_integer():
                 object.__setattr__(self, field.name, int(value))
         super().__post_init__()
@@ -80,8 +80,8 @@ class TVL1Parameters(Checked):
     def from_names(cls, **parameters: Any) -> TVL1Parameters:
         """Build from keywords; an unknown name raises `InputError` with the nearest known ones."""
         try:
-            return _from_names(cast(Any, cls), **parameters)  # mypy takes a class for unhashable where its objects are
-        except TypeError:  # values that cannot be looked up are refused in words
+            return _from_names(cast(Any, cls), **parameters)  # mypy takes the class for unhashable, as its objects are
+        except TypeError:  # unhashable values: refused with a message
             return cls.from_dict(parameters)
 
     @property
@@ -102,5 +102,5 @@ class TVL1Parameters(Checked):
 
 @lru_cache(maxsize=64, typed=True)
 def _from_names(kind: type[TVL1Parameters], **parameters: Any) -> TVL1Parameters:
-    """Checked once: the checks take longer than a tenth of the flow."""
+    """Cached, because the checks take more than a tenth of the time of the flow."""
     return kind.from_dict(parameters)

@@ -10,7 +10,7 @@ from shutil import which
 from htnet.core.errors import InputError, MissingExtraError, refuse_unknown
 from htnet.core.native import JIT_OFF, numba_obstacle, untried
 
-#: In the order in which ``backend="auto"`` tries them; it uses the first without an obstacle.
+#: The backends in the order in which ``backend="auto"`` tries them; it uses the first that fits (see `explain_tvl1`).
 BACKENDS = ("triton", "numba", "compile", "eager")
 NO_TRITON = "Triton is not installed"
 _TRITON = find_spec("triton") is not None
@@ -20,7 +20,7 @@ _EXTRAS = {"triton": "triton", "numba": "fast"}
 
 @dataclass(frozen=True)
 class TVL1Choice:
-    """The backend for frames on a device; its text states the reasons.
+    """The backend for frames on a device; `str` gives a text with the reasons.
 
     Attributes:
         backend: a name of `BACKENDS`.
@@ -61,7 +61,7 @@ def choose_tvl1(device: str, backend: str = "auto") -> str:
 
 
 def explain_tvl1(device: str = "cpu", backend: str = "auto") -> TVL1Choice:
-    """Report which backend `tvl1_flow` uses for frames on a device, and why each other is not used.
+    """Report which backend `tvl1_flow` uses for frames on a device, and why it uses none of the others.
 
     Print the result to read it. ``backend="auto"`` uses the first of these that fits:
 
@@ -69,9 +69,9 @@ def explain_tvl1(device: str = "cpu", backend: str = "auto") -> TVL1Choice:
     | --- | --- |
     | ``triton`` | frames on CUDA, Triton installed |
     | ``numba`` | frames on the CPU, numba installed (``htnet[fast]``), Linux on x86-64 |
-    | ``eager`` | all else: plain PyTorch |
+    | ``eager`` | everything else: plain PyTorch |
 
-    ``compile`` (torch.compile on the CPU) is used only if it is asked for.
+    ``compile`` (torch.compile on the CPU) is used only on request.
 
     Raises:
         InputError: no such backend, or it cannot run on the device.
@@ -79,7 +79,7 @@ def explain_tvl1(device: str = "cpu", backend: str = "auto") -> TVL1Choice:
     """
     device = device.split(":")[0]
     taken = choose_tvl1(device, backend)
-    rest = f"{taken!r} comes first" if backend == "auto" else f"{taken!r} was asked for"
+    rest = f"{taken!r} comes first" if backend == "auto" else f"{taken!r} was requested"
     whys = ((name, _obstacle(name, device) or (backend == "auto" and _reservation(name)) or rest) for name in BACKENDS)
     return TVL1Choice(taken, device, tuple(pair for pair in whys if pair[0] != taken))
 
@@ -87,7 +87,7 @@ def explain_tvl1(device: str = "cpu", backend: str = "auto") -> TVL1Choice:
 def _obstacle(backend: str, device: str) -> str:
     """Why a backend cannot run on frames of that device; empty if it can."""
     if backend == "triton":
-        # Triton's interpreter runs the kernels on the CPU, slowly: for tests.
+        # Triton's interpreter runs the kernels on the CPU, which is slow and meant for tests.
         if device != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
             return f"it runs on frames on a CUDA device, not {device}"
         return "" if _TRITON else NO_TRITON
@@ -104,7 +104,7 @@ def _obstacle(backend: str, device: str) -> str:
 
 
 def _reservation(backend: str) -> str:
-    """Why "auto" does not use a backend that could run; empty if it does."""
+    """Why "auto" passes over a backend that could run; empty if it does not."""
     if backend == "triton" and os.environ.get("TRITON_INTERPRET") == "1":
         return "its interpreter is for tests"
     if backend == "compile":

@@ -17,7 +17,7 @@ from htnet.preprocess.flow.warp import sample_cubic
 def blur(images: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (B, 1, H, W) with repeated borders.
 
-    Shifted sums rather than a convolution: on CUDA that would be rounded to TF32 by default.
+    Computed as shifted sums, because a convolution on CUDA would be rounded to TF32 by default.
     """
     half = blur_weights(sigma)
     radius = len(half) - 1
@@ -57,11 +57,11 @@ def median3(field: Tensor) -> Tensor:
 
 
 def match_light(moving: Tensor, fixed: Tensor) -> Tensor:
-    """Give one image the light of another, so a change of light is not read as motion.
+    """Match the illumination of one image to another, so that a change of light is not measured as motion.
 
-    One gain and one offset for the frame, reweighted toward least absolute deviations so that what
-    moves counts little, then the median of what remains in each of `LIGHT_CELLS` x `LIGHT_CELLS` cells,
-    interpolated.
+    First one gain and one offset for the frame, reweighted toward least absolute deviations so that moving
+    parts count little; then the median of the remaining difference in each of `LIGHT_CELLS` x `LIGHT_CELLS`
+    cells, interpolated.
 
     Args:
         moving: (B, 1, H, W), the warped apex.
@@ -136,21 +136,21 @@ class _Scratch:
         B, _, H, W = like.shape
         self.next = torch.empty_like(like)
         self.step = like.new_empty(B, 1, H, W)
-        # Its last column (x) and last row (y) stay zero: forward differences end there.
+        # The last column (x) and the last row (y) stay zero: forward differences end there.
         self.slope = like.new_zeros(B, 2, 2, H, W)
         self.square = torch.empty_like(like)
-        # Keeps the square of a length away from 0, whose reciprocal root is infinite.
+        # Keeps squared lengths above 0, whose reciprocal root is infinite.
         self.tiny = like.new_full((1, 1, 1, 1), 1e-30).expand(B, 1, 1, 1)
         self.length = torch.empty_like(like)
 
     def keep(self, pairs: Tensor) -> None:
-        """Shrink to the pairs still at work."""
+        """Shrink the buffers to the pairs that are not done."""
         for name, buffer in vars(self).items():
             setattr(self, name, buffer[: len(pairs)])
 
 
 def _iterate(flow: Tensor, dual: Tensor, data: Tensor, s: _Scratch, p: TVL1Parameters) -> Tensor:
-    """One primal and one dual step; ``dual`` changes in place, the new flow comes back.
+    """One primal and one dual step; ``dual`` is changed in place, the new flow is returned.
 
     ``dual`` is theta times the dual variable, (B, 2, 2, H, W) = (direction of slope, flow component).
     """
@@ -198,7 +198,7 @@ def relax(flow: Tensor, dual: Tensor, data: Tensor, p: TVL1Parameters) -> tuple[
 
 
 class Steps(NamedTuple):
-    """What a backend may do in its own way.
+    """Steps that a backend may implement itself.
 
     Attributes:
         linearize: (onset, apex, flow, whether to match the light) to the data term, see `linearize`.
@@ -218,7 +218,7 @@ def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters, steps: Steps) -> Tenso
         onset: (B, 1, H, W) float, 0..255.
         apex: the same.
         p: settings.
-        steps: how to compute.
+        steps: the backend's steps.
 
     Returns:
         (B, 2, H, W), px.

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 
-#: Pixels a program handles.
+#: Pixels per program.
 _BLOCK = 1024
-#: Iterations between two looks at whether any pair still works.
+#: Iterations between two checks whether any pair is not done.
 _LOOK = 10
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from htnet.core.errors import FlowError, FrameError
 from htnet.core.types import ByteArray, FloatArray
 
-#: Fixed-point steps and the misplacement (px) that `displace` accepts at the end.
+#: Maximum number of fixed-point steps of `displace`, and the remaining misplacement (px) that it accepts.
 _INVERSION_STEPS = 100
 _INVERSION_TOLERANCE = 1e-3
 
@@ -83,7 +83,7 @@ def displace(frame: ByteArray, displacement: FloatArray) -> ByteArray:
         displacement: (2, H, W) float, px; [0] to the right, [1] downward.
 
     Returns:
-        uint8, shaped like ``frame``. What moves in from outside repeats the border.
+        uint8, shaped like ``frame``. Pixels that move in from outside repeat the border.
 
     Raises:
         FrameError: ``frame`` is not a uint8 image.

@@ -22,8 +22,8 @@ from htnet.core.fields import one_of
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
 
-#: Which face to take when a frame shows several: the largest, with a warning; none ("raise" and "only" are the same: an
-#: error). An integer N takes the N-th from the image's left, counted from 1.
+#: Which face to use if a frame shows several: the largest, with a warning; or none: "raise" and "only" both raise an
+#: error. An integer N uses the N-th face from the image's left, counted from 1.
 SEVERAL = ("largest", "raise", "only")
 #: What to do with a frame of a sequence that shows no acceptable face: stop with an error, or give None for it.
 MISSING = ("raise", "none")
@@ -88,14 +88,14 @@ def find_many(
     Args:
         find: a landmarker, or its ``points68``.
         frames: any number of frames, or whatever ``find`` takes.
-        missing: one of `MISSING`. "none" yields None for frames without a face, with only a low score, or with a face
+        missing: one of `MISSING`. "none" yields None for frames without a face, with a low score only, or with a face
             that is turned away.
 
     Returns:
         One result per frame, in order, computed lazily.
 
     Raises:
-        InputError: ``missing`` is neither.
+        InputError: ``missing`` is not one of `MISSING`.
         LandmarkError: (while reading on) a frame's points cannot be found; the message begins with its number,
             counted from 0.
     """
@@ -124,7 +124,7 @@ def check_missing(missing: str) -> None:
     """Refuse a value that is not in `MISSING`.
 
     Raises:
-        InputError: it is not.
+        InputError: the value is refused.
     """
     one_of(MISSING).check("missing", missing)
 
@@ -133,7 +133,7 @@ def check_several(several: str | int) -> None:
     """Refuse a value that is neither in `SEVERAL` nor a number of 1 or more.
 
     Raises:
-        InputError: it is not.
+        InputError: the value is refused.
     """
     number = isinstance(several, int) and not isinstance(several, bool)
     if not (several >= 1 if isinstance(several, int) and number else several in SEVERAL):
@@ -152,10 +152,10 @@ def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple
         frame: for the messages.
 
     Returns:
-        Its index, and the warning "several_faces" where the largest of several was taken.
+        Its index, and the warning "several_faces" if the largest of several was chosen.
 
     Raises:
-        MultipleFacesError: there are several and ``several`` is "raise", or fewer than its number.
+        MultipleFacesError: there are several and ``several`` is "raise" or "only", or there are fewer than its number.
     """
     x, _, width, height = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
     from_left = np.argsort(x + width / 2, kind="stable").tolist()
@@ -164,7 +164,7 @@ def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple
         if several > count:
             faces = "There is one face" if count == 1 else f"There are {count} faces"
             raise MultipleFacesError(
-                f"{faces} in {frame.source}, but face {several} from the left was asked for; give a number from 1 to "
+                f"{faces} in {frame.source}, but face {several} from the left was requested; give a number from 1 to "
                 f"{count}."
             )
         return from_left[several - 1], ()
@@ -179,7 +179,7 @@ def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple
         return largest, ()
     number = from_left.index(largest) + 1
     text = (
-        f"{count} faces were seen in {frame.source}; the largest was used, number {number} from the image's left. "
+        f"{count} faces were found in {frame.source}; the largest was used, number {number} from the image's left. "
         f"Choose with --face 1 to {count} (in Python several=)."
     )
     return largest, (QualityWarning("several_faces", text),)

@@ -26,9 +26,9 @@ from htnet.core.paths import as_path
 from htnet.core.types import Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
 
-#: Part of every key: a change of what is stored leaves the old entries unread.
+#: Part of every key: when the format of the entries changes, old entries are no longer used.
 CACHE_FORMAT = 2
-#: Failures that depend on the pixels and the settings alone, and are kept like points.
+#: Errors that depend on the pixels and the settings alone, and are cached like points.
 KEPT_ERRORS: dict[str, type[LandmarkError]] = {
     error.__name__: error for error in (NoFaceError, LowScoreError, MultipleFacesError, PoseError)
 }
@@ -40,7 +40,7 @@ class CachedLandmarker:
     """Landmarker that calls another one only for frames that are not in its cache.
 
     An entry's key is the SHA-256 of the frame's pixels and shape and of the landmarker's identity: its kind,
-    settings, version and model file. So an entry does not depend on the file name, and is never
+    settings, version and model file. An entry therefore does not depend on the file name, and is never
     used for another landmarker or other settings. Nothing is tracked from frame to frame.
 
     Each entry is one small JSON file, written atomically: several processes may
@@ -51,13 +51,13 @@ class CachedLandmarker:
     def __init__(
         self, inner: Landmarker, folder: str | os.PathLike[str], *, identity: Mapping[str, Any] | None = None
     ) -> None:
-        """Keep the settings; the folder is made with the first entry.
+        """Store the settings; the folder is created with the first entry.
 
         Args:
             inner: the landmarker; it must depend on the pixels alone, not on the sample's name.
             folder: folder of the entries; landmarkers may share it.
             identity: everything else the points depend on, as JSON values: settings, versions, the model file's hash.
-                Required for landmarkers without a method ``identity`` (ours have one), added to it for others.
+                Required for landmarkers without a method ``identity`` (ours have one); for others, added to theirs.
 
         Raises:
             InputError: there is no identity, or it is not JSON.
@@ -65,7 +65,7 @@ class CachedLandmarker:
         own = getattr(inner, "identity", None)
         if identity is None and own is None:
             raise InputError(
-                f"{type(inner).__name__} does not say what its points depend on, so they cannot be cached safely; "
+                f"{type(inner).__name__} does not state what its points depend on, so they cannot be cached safely; "
                 "give identity={'landmarker': ..., settings, versions and the model file's hash}. Points from a "
                 "file or the template do not need a cache."
             )
@@ -78,7 +78,7 @@ class CachedLandmarker:
         """Five points of the face in ``frame``; raises what ``inner`` raises.
 
         Raises:
-            LandmarkError: no acceptable face, found now or earlier.
+            LandmarkError: there is no acceptable face, now or when the entry was cached.
             InputError: the folder cannot be read or written.
         """
         return self._find(frame, Landmarks, lambda: self.inner(frame, sample))
@@ -150,7 +150,7 @@ def _from_entry(entry: Mapping[str, Any], kind: type[Points], frame: Frame) -> P
     if "error" in entry:
         message = entry["message"]
         if entry["frame"] != frame.source:
-            message = f"{frame.source} has the same pixels as {entry['frame']}, of which was found: {message}"
+            message = f"{frame.source} has the same pixels as {entry['frame']}, which gave: {message}"
         return KEPT_ERRORS[entry["error"]](message)
     warnings = tuple(QualityWarning(code, message) for code, message in entry["warnings"])
     return kind(**{**entry, "points": np.array(entry["points"], dtype=np.float32), "warnings": warnings})

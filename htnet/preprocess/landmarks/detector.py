@@ -31,12 +31,12 @@ YUNET_SHA256 = {
     "face_detection_yunet_2026may.onnx": "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
 }
 
-# Low, so a rejected face's score can be told.
+# The minimum score is low, so that messages can state the score of a rejected face.
 _SCORE, _OVERLAP, _CANDIDATES = 0.3, 0.3, 5000
-# OpenCV 4 (seen in 4.8 to 4.14, not in 5.0) gives rows of meaningless numbers, scored 1.0, now and then for images that
-# it pads to a side of 32 px. Smaller images get a black border, as OpenCV's own padding is.
+# OpenCV 4 (observed in 4.8 to 4.14, not in 5.0) sometimes returns rows of meaningless numbers with a score of 1.0 for
+# images that it pads to a side of 32 px. Smaller images get a black border, like OpenCV's own padding.
 _LEAST_SIDE = 64
-#: What the faces of an image depend on other than the model.
+#: Everything but the model that the faces of an image depend on.
 SETTINGS = (_SCORE, _OVERLAP, _CANDIDATES, _LEAST_SIDE)
 
 Faces = Float64Array
@@ -50,7 +50,7 @@ class YuNet:
     """
 
     def __init__(self, model: str | os.PathLike[str] | None = None) -> None:
-        """Keep the path; the file is read and checked at the first image.
+        """Store the path; the file is read and checked at the first image.
 
         Args:
             model: the .onnx file; None for the one that HTNET_YUNET_MODEL names or, without that, the one that ships
@@ -68,7 +68,7 @@ class YuNet:
         return {"model": self.model}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As new, with the model's path."""
+        """Initialize again from the model's path."""
         self.__init__(state["model"])  # type: ignore[misc]
 
     def digest(self) -> str:
@@ -90,7 +90,7 @@ class YuNet:
             (N, 15): x, y, width, height, five (x, y) in the order `htnet.types.POINT_NAMES`, score; px of the image.
 
         Raises:
-            LandmarkError: OpenCV cannot work on the image.
+            LandmarkError: OpenCV cannot process the image.
             WeightsError: the model cannot be read.
             CorruptWeightsError: the model file is not a known one.
         """
@@ -120,7 +120,7 @@ class YuNet:
         except IndexError:
             detector = build_detector(self._read())
         yield detector
-        self._idle.append(detector)  # not after an error: what it holds then is unknown
+        self._idle.append(detector)  # not after an error: its state is then unknown
 
     def _read(self) -> bytes:
         """The bytes of the model file, checked, read once."""
@@ -137,7 +137,7 @@ def bundled() -> YuNet:
 
 
 def build_detector(model: bytes) -> Any:
-    """OpenCV's detector, from the bytes that were checked, whatever the path's letters."""
+    """OpenCV's detector, built from the checked bytes, so that the path may contain any characters."""
     cv2 = load_opencv("FaceDetectorYN")
     with quiet_opencv():
         return cv2.FaceDetectorYN.create(

@@ -32,16 +32,16 @@ class FaceAlignmentLandmarker:
     """
 
     def __init__(self, device: str = "cpu", *, several: str | int = "largest") -> None:
-        """Keep the settings; the network is built at the first frame.
+        """Store the settings; the network is built at the first frame.
 
         Args:
             device: torch device it runs on.
-            several: which face to take of several, see `htnet.preprocess.SEVERAL`.
+            several: which of several faces to use, see `htnet.preprocess.SEVERAL`.
 
         Raises:
             MissingExtraError: face-alignment is not installed.
             OpenCVError: OpenCV cannot be imported. Two builds of it side by side cause a warning.
-            InputError: ``several`` is neither.
+            InputError: ``several`` is invalid.
         """
         check_several(several)
         self.device = device
@@ -52,11 +52,11 @@ class FaceAlignmentLandmarker:
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings: the lock and the network stay here, another process builds its own."""
+        """The settings only: another process builds its own lock and network."""
         return {"device": self.device, "several": self.several}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As new, with the settings."""
+        """Initialize again from the settings."""
         self.__init__(**state)  # type: ignore[misc]
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
@@ -113,9 +113,9 @@ class FaceAlignmentLandmarker:
         return find_many(lambda item: self._choose(*item), self._by_batch(frames, batch_size), missing=missing)
 
     def identity(self) -> Mapping[str, Any]:
-        """All that the points of a frame depend on other than its pixels.
+        """Everything but the pixels that the points of a frame depend on.
 
-        The version of face-alignment stands for the weights' files, PyTorch runs them.
+        The version of face-alignment identifies the files of its weights; PyTorch runs them.
         """
         version = getattr(self._module, "__version__", "unknown")
         of = {"landmarker": "face-alignment", "face_alignment": version, "torch": torch.__version__}
@@ -145,9 +145,9 @@ class FaceAlignmentLandmarker:
                 self._network = once("the weights of face-alignment", built)
             except WeightsError as error:
                 raise WeightsError(
-                    f"face-alignment could not get its weights ({error}). Connect once, so it can fetch them "
-                    "into hub/checkpoints under TORCH_HOME, copy that folder from a machine that has it, or use the "
-                    "landmarks 'yunet', which need no network."
+                    f"face-alignment could not get its weights ({error}). Connect to the internet once, so that it can "
+                    "download them into hub/checkpoints under TORCH_HOME, copy that folder from a machine that has it, "
+                    "or use the landmarks 'yunet', which need no network."
                 ) from error
         return self._network
 
@@ -176,9 +176,9 @@ class FaceAlignmentLandmarker:
 
     @contextmanager
     def _working(self, frame: Frame) -> Iterator[Any]:
-        """The network, for one thread at a time: filters of warnings are one for all threads."""
+        """The network, for one thread at a time, because all threads share the warning filters."""
         with self._lock, warnings.catch_warnings():
-            # Our error, or None, says that there is no face.
+            # Our error, or None, reports that there is no face.
             warnings.filterwarnings("ignore", message="No faces were detected")
             network = self._load()
             try:

@@ -31,7 +31,7 @@ def make_landmarker(
             (see `PrecomputedLandmarks`).
         cache: folder of the cache of a detector's points, see `CachedLandmarker`. The template and files of
             points are not cached.
-        face: which of several faces a detector takes: one of `SEVERAL`, or N for the N-th from the image's left; by
+        face: which of several faces a detector uses: one of `SEVERAL`, or N for the N-th from the image's left; by
             default the largest.
 
     Raises:
@@ -71,11 +71,11 @@ class LazyLandmarker:
         given: Landmarker | str | os.PathLike[str] | None,
         build: Callable[[str], Landmarker] = make_landmarker,
     ) -> None:
-        """Keep what was given.
+        """Store the arguments.
 
         Args:
             given: a landmarker, a text for ``build``, or None for none.
-            build: a function of a module.
+            build: a function at module level, so that it can be pickled.
         """
         self.given = given
         self._build = build
@@ -92,7 +92,7 @@ class LazyLandmarker:
             return self._built
 
     def files(self) -> list[Path]:
-        """The file of points or of a model that was named, if there is one."""
+        """The file of points or of a model that was given, if any."""
         named = getattr(self.given, "path", self.given)
         if not isinstance(named, (str, os.PathLike)):
             return []
@@ -138,5 +138,5 @@ def refuse_face(face: str | int | None, landmarks: object) -> None:
     if face is not None:
         raise InputError(
             f"face {face!r} chooses among the faces that a detector finds, but the points come from {landmarks}. Leave "
-            "it out, or take a detector: yunet or face-alignment."
+            "it out, or use a detector: yunet or face-alignment."
         )

@@ -27,9 +27,9 @@ from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
 
 #: Coordinate columns of a CSV file, in order.
 COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
-#: The same as htnet's JSON calls the points: "image_left_eye_x", ...
+#: The names of these columns in htnet's JSON, "image_left_eye_x", ..., to those above.
 _PLAIN = dict(zip([f"{name}_{axis}" for name in OUTPUT_POINTS for axis in "xy"], COLUMNS, strict=True))
-#: The same of 68 points in the order of iBUG 300-W.
+#: Coordinate columns of 68 points in the order of iBUG 300-W.
 COLUMNS_68 = tuple(f"{axis}{number}" for number in range(68) for axis in "xy")
 
 
@@ -37,13 +37,13 @@ class PrecomputedLandmarks:
     """Points of many samples from one file, looked up by the sample's name.
 
     A CSV file (see `htnet.core.csv_files`) has the columns ``sample``, ``image_left_eye_x``, ``image_left_eye_y``, ...
-    ``image_right_mouth_y`` and, if wanted, ``score``; the names may lack ``image_``. A JSON file has
-    ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve for every sample. In place of each list of
-    five it may hold a dictionary of the points' names, as htnet's JSON does. A file of one sample needs no name.
+    ``image_right_mouth_y`` and optionally ``score``; the names may lack ``image_``. A JSON file has
+    ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that are used for every sample. Each list of five may
+    also be a dictionary of the points by name, as in htnet's JSON. A file of one sample needs no name.
     CSV files of OpenFace and py-feat are read too, see `PeerLandmarks`.
 
-    Either may hold 68 points in the order of iBUG 300-W in place of five: a JSON list of 68 ``[x, y]``, or the columns
-    ``sample``, ``x0``, ``y0``, ... ``x67``, ``y67`` (in any order, ``x_0`` is read too).
+    Both may contain 68 points in the order of iBUG 300-W instead of five: a JSON list of 68 ``[x, y]``, or the columns
+    ``sample``, ``x0``, ``y0``, ... ``x67``, ``y67`` (in any order; ``x_0`` is accepted too).
     """
 
     def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
@@ -51,7 +51,7 @@ class PrecomputedLandmarks:
 
         Args:
             path: a .csv or .json file.
-            scale: side of the frames divided by side of the images the points were found on, e.g. 8 for
+            scale: side of the frames divided by the side of the images on which the points were found, e.g. 8 for
                 points on 28 px images and frames of 224 px; see `scale_points`.
 
         Raises:
@@ -73,7 +73,7 @@ class PrecomputedLandmarks:
 
     @property
     def has_68(self) -> bool:
-        """Whether the file holds 68 points of every sample, so that `points68` can be called."""
+        """Whether the file contains 68 points of every sample, so that `points68` can be called."""
         points = self._file.get()
         found = points.values() if isinstance(points, dict) else [points]
         return all(isinstance(one, (Landmarks68, PeerLandmarks)) for one in found)
@@ -96,7 +96,7 @@ class PrecomputedLandmarks:
         found = self._points(frame, sample)
         if isinstance(found, Landmarks):
             raise LandmarkError(
-                f"{self.path} holds five points of sample {sample!r}, not 68. Give a file of 68 points (columns x0, "
+                f"{self.path} contains five points of sample {sample!r}, not 68. Give a file of 68 points (columns x0, "
                 "y0, ... x67, y67), or estimate them with htnet.preprocess.estimate_68."
             )
         return found
@@ -118,7 +118,7 @@ class PrecomputedLandmarks:
         return points[sample]
 
 
-#: What a file contains: points of many samples by name, points that serve for all, or a table of another program.
+#: Content of a file: points of many samples by name, points that are used for all, or a table of another program.
 _Points = dict[str, Landmarks | Landmarks68] | Landmarks | Landmarks68 | PeerLandmarks
 
 
@@ -138,7 +138,7 @@ def image_side(path: str | os.PathLike[str]) -> float | None:
 
 
 def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -> Landmarks | Landmarks68:
-    """Points of one sample in px of its flow image, all that the file holds.
+    """Points of one sample in px of its flow image: five or 68, as in the file.
 
     Args:
         path: a file for `PrecomputedLandmarks`. Its points are in px of the flow image, unless its name ends
@@ -155,7 +155,7 @@ def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -
 
 
 def landmark_table(path: str | os.PathLike[str], scale: float = 1.0) -> PrecomputedLandmarks:
-    """`PrecomputedLandmarks`, kept for the hundreds of samples that one file serves.
+    """`PrecomputedLandmarks` of a file, cached, because one file may contain hundreds of samples.
 
     Raises:
         LandmarkError: the file is missing or not as described.
@@ -223,7 +223,7 @@ def landmarks_from(points: npt.ArrayLike, source: str, score: float | None = Non
     """Five points or 68, whichever were given.
 
     Raises:
-        LandmarkError: it is another number of points, or one is no number.
+        LandmarkError: the number of points is another, or a value is not a number.
     """
     shape = np.shape(points)
     if shape not in ((5, 2), (68, 2)):
@@ -278,5 +278,5 @@ def _read_csv(path: Path, scale: float) -> dict[str, Landmarks | Landmarks68]:
 
 
 def _plain_names(columns: Sequence[str]) -> dict[str, str]:
-    """The name in `COLUMNS` or `COLUMNS_68` of each column that is written otherwise."""
+    """For each column under another name, its name in `COLUMNS` or `COLUMNS_68`."""
     return {name: _PLAIN.get(name, re.sub(r"^([xy])_(\d+)$", r"\1\2", name)) for name in columns}

@@ -1,11 +1,11 @@
 """Tables of 68 points that OpenFace and py-feat write: one row per face and frame.
 
 OpenFace 2 (wiki "Output Format", and the source of its recorder and capture): ``frame`` counts from 1, ``success`` is 1
-or 0, blanks stand before the names of columns; FaceLandmarkImg writes ``face`` and no ``frame``. Of a folder of images,
-frame n is the n-th by plain sorting of the file names, so img10 comes before img2. py-feat (2.1.5, its test data):
-``frame`` counts from 0, ``input`` is the image or video, ``FaceScore`` the detector's score. Both name the points
-x_0 ... x_67, y_0 ... y_67, in the order of iBUG 300-W and in px. py-feat's MPDetector writes the 478 points of
-MediaPipe's mesh by the same names, x_0 ... x_477: those numbers are other points, so such tables are refused.
+or 0, column names begin with blanks; FaceLandmarkImg writes ``face`` and no ``frame``. In a folder of images, frame n
+is the n-th by plain sorting of the file names, so img10 comes before img2. py-feat (2.1.5, its test data): ``frame``
+counts from 0, ``input`` is the image or video, ``FaceScore`` the detector's score. Both name the points x_0 ... x_67,
+y_0 ... y_67, in the order of iBUG 300-W and in px. py-feat's MPDetector writes the 478 points of MediaPipe's mesh under
+the same names, x_0 ... x_477: those numbers denote other points, so such tables are refused.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from htnet.preprocess.geometry import scale_points
 #: Columns of the points.
 COLUMNS_68 = tuple(f"{axis}_{number}" for axis in "xy" for number in range(68))
 #: Confidence of OpenFace, or score of py-feat, below which points are refused, whatever ``success`` says; and below
-#: which they have a warning.
+#: which they get a warning.
 REFUSED, DOUBTFUL = 0.3, 0.75
-# Endings that OpenFace reads from a folder.
+# Endings of the files that OpenFace reads from a folder.
 _OPENFACE_IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -47,7 +47,7 @@ class _Row:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The rows of a file, and where it begins to count frames."""
+    """The rows of a file, and the number of its first frame."""
 
     path: Path
     rows: Sequence[_Row]
@@ -64,8 +64,8 @@ class _Table:
                 return named
             raise LandmarkError(
                 f"{self.path} has {len(self.rows)} rows, and nothing says which row belongs to {frame.source}. "
-                "Keep that "
-                "row alone, name the frame as the file counts it with --sample frame:N, or give the video itself."
+                "Keep only that row, give the frame's number in the file with --sample frame:N, or give the video "
+                "itself."
             )
         found = [row for row in self.rows if row.frame == number]
         if not found:
@@ -76,7 +76,7 @@ class _Table:
         return found
 
     def _check_only(self, row: _Row, frame: Frame, sample: str) -> None:
-        """Refuse the only row for a frame that it does not belong to, as far as either says."""
+        """Refuse the only row if it names another frame."""
         shown = PurePosixPath(_name(re.sub(r" frame \d+$", "", frame.source)))
         given = PurePosixPath(row.source)
         # An image may have been taken from the video that the row names.
@@ -111,10 +111,10 @@ class _Table:
 class PeerLandmarks:
     """68 points from a CSV file of OpenFace or py-feat; the row of a frame is identified, never guessed.
 
-    One row serves any frame that it does not contradict (``input`` of another name, another ``frame``). Of several,
-    the row of a frame of a video is that of its number in the whole file; of an image, the one whose ``input`` it is
-    (py-feat), or that of its place in its folder (OpenFace), if the folder has as many images as the file has frames.
-    The sample "frame:N" names the frame as the file counts it. Points of a confidence below `REFUSED` are refused.
+    A single row is used for any frame unless it names another one (``input`` or ``frame``). Among several rows, a frame
+    of a video is identified by its number in the whole video. An image is identified by ``input`` (py-feat), or by its
+    position in its folder (OpenFace), if the folder has as many images as the file has frames. The sample "frame:N"
+    gives the frame's number in the file. Points with a confidence below `REFUSED` are refused.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
@@ -152,7 +152,7 @@ class PeerLandmarks:
         if not row.success or row.points is None:
             raise LandmarkError(
                 f"{self.path} line {row.line}: no face was found in this frame (success 0, or empty cells), so its "
-                "points mean nothing. Take another onset, or have the points found: --landmarks yunet."
+                "points are meaningless. Use another onset, or let htnet detect the points: --landmarks yunet."
             )
         source = f"{self.path} (line {row.line})"
         if row.score is None or row.score >= DOUBTFUL:
@@ -160,14 +160,14 @@ class PeerLandmarks:
         said = f"{self.path} line {row.line} gives its points a confidence of {row.score:.2f}"
         if row.score < REFUSED:
             raise LandmarkError(
-                f"{said}: they mean nothing. Take another onset, or have them found: --landmarks yunet."
+                f"{said}: they are meaningless. Use another onset, or let htnet detect them: --landmarks yunet."
             )
         warning = QualityWarning("doubtful_points", f"{said}; {DOUBTFUL:g} or more is usual. Check them.")
         return Landmarks68(row.points, source, row.score, warnings=(warning,))
 
 
 def is_peer_table(path: str | os.PathLike[str]) -> bool:
-    """Whether a CSV file is a table of OpenFace or py-feat: whether it has their columns, and not samples alone.
+    """Whether a CSV file is a table of OpenFace or py-feat: it has their columns, and more than htnet's own.
 
     Raises:
         LandmarkError: it cannot be read.
@@ -182,9 +182,9 @@ def _read(path: Path, scale: float) -> _Table:
     count = sum(re.fullmatch(r"x_\d+", name) is not None for name in known)
     if count != 68:
         raise LandmarkError(
-            f"{table.path} has {count} points a face. Their columns have the names of iBUG 300-W's 68, but those of "
+            f"{table.path} has {count} points per face. Their columns have the names of iBUG 300-W's 68, but those of "
             "py-feat's MPDetector (478) and of other meshes are other points. Give a table of py-feat's Detectorv1 or "
-            "of OpenFace, or have the points found: --landmarks yunet."
+            "of OpenFace, or let htnet detect the points: --landmarks yunet."
         )
     openface = bool(known & {"success", "confidence"})
     wanted = [name for name in ("frame", "success", "confidence", "FaceScore") if name in known]

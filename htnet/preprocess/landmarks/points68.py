@@ -18,9 +18,9 @@ def estimate_68(landmarks: Landmarks) -> Landmarks68:
     """Estimate 68 points: a mean face, fitted to five points by the least-squares similarity.
 
     Position, size and tilt come from the five points, everything else from `MEAN_SHAPE_28`: brows do not rise, lips do
-    not part, the head does not turn. Suitable for cutting regions, not for measuring an expression. A
-    similarity, not an affine transform: with six unknowns for ten numbers, an affine transform follows the error of
-    single points, and a smile, which spreads the mouth corners, would widen the whole face.
+    not part, the head does not turn. Suitable for cutting regions, not for measuring an expression. A similarity is
+    used, not an affine transform: with six unknowns for ten numbers, an affine transform follows the error of single
+    points, and a smile, which spreads the mouth corners, would widen the whole face.
 
     Args:
         landmarks: five points in frame px.
@@ -30,17 +30,17 @@ def estimate_68(landmarks: Landmarks) -> Landmarks68:
         near the given ones, not on them.
 
     Raises:
-        LandmarkError: the points coincide or do not lie like a face's.
+        LandmarkError: the points coincide or are not arranged like those of a face.
     """
     five = _mean_face().five().points
-    # Fitted toward the frame, so the error in frame px is least.
+    # Fitted from the mean face to the frame, which minimizes the error in frame px.
     matrix = face_similarity(five, landmarks.points, landmarks.source)
     points = transform_points(matrix, MEAN_SHAPE_28).astype(np.float32)
     return Landmarks68(points, f"estimated from {landmarks.source}", landmarks.score, estimated=True)
 
 
 def finds_68(landmarker: Landmarker) -> bool:
-    """Whether a landmarker gives 68 points; a cache does if its inner landmarker does, a file if it holds so many."""
+    """Whether a landmarker returns 68 points: a cache if its inner landmarker does, a file if it contains 68."""
     if isinstance(landmarker, CachedLandmarker):
         return finds_68(landmarker.inner)
     if isinstance(landmarker, PrecomputedLandmarks):

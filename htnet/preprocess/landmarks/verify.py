@@ -17,38 +17,39 @@ from htnet.preprocess.landmarks.detector import YuNet, bundled
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 
-#: What a change of these rules changes: entries of a cache that an older check let pass are not used.
+#: Version of these rules, part of the keys of caches: cached points that an older version accepted are not used.
 CHECK = 3
 
-# Side of the square that is looked at, px, and its width on the face, in the longer of the distances from eye to eye
-# and from eyes to mouth. YuNet is surest there; larger and smaller squares separated wrong from right points less
-# often.
+# Side of the square in which YuNet detects the face, px, and its width on the face, in units of the longer of two
+# distances: from eye to eye, and from eyes to mouth. YuNet scores highest there; larger and smaller squares separated
+# wrong from right points less often.
 _SIDE, _REACH = 224, 4.0
-_STEP = 45  # degrees between two looks
-# On six free portraits turned by every 15 degrees, YuNet's points were wrong (by more than 0.25 eye distances on the
-# average) in 99 pictures. The square with the eyes leveled by those wrong points never scored 0.925; of right points
-# it did, but for tilts of 45 degrees and more. Another turn then scored better by 0.01 in 98 of the 99.
+_STEP = 45  # degrees between two rotations that are tried
+# On six free portraits rotated in steps of 15 degrees, YuNet's points were wrong (by more than 0.25 eye distances on
+# average) in 99 pictures. The square with the eyes leveled by those wrong points never scored 0.925; with right points
+# it did, except for tilts of 45 degrees and more. Another rotation then scored better by 0.01 in 98 of the 99.
 _SURE, _SAME = 0.925, 0.15
 _BETTER, _FACE, _APART = 0.01, 0.88, 0.25
-# Given points further from the face that the detector sees than the first are doubted, beyond the second refused where
-# the detector is sure. Distances between the eyes, of the worst of eyes and mouth corners; the nose's tip is taken
-# elsewhere by others, so it has more. YuNet's and dlib's points of the 442 faces of the composite set differ by at most
-# 0.15 (nose 0.27), and their sizes by 4 %.
+# Given points that are further from the detected face than the first value get a warning; beyond the second they are
+# refused if the detector is sure. In distances between the eyes, for the worst of eyes and mouth corners; other
+# detectors place the tip of the nose elsewhere, so it may differ more. YuNet's and dlib's points of the 442 faces of
+# the composite set differ by at most 0.15 (nose 0.27), and their sizes by 4 %.
 _DISAGREE, _WRONG, _NOSE, _SIZE = 0.2, 0.5, 0.4, 0.15
 _CONFIDENT = 0.9
 # Room between the points and the edge of the frame, in distances between the eyes: with less than the first, an eye or
 # half of the mouth is cut off, or YuNet has moved a point inside that lies outside (it puts an eye 0.15 beyond the edge
-# at 0.01 to 0.15 inside); with less than the second, a part of the face is. The 442 faces have 0.37 and more.
+# at 0.01 to 0.15 inside); with less than the second, a part of the face is cut off. The 442 faces have 0.37 or more.
 _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
-#: How far outside the frame a point may lie at all, as a fraction of its sides: further out it is of another picture.
+#: How far outside the frame a point may lie, as a fraction of its sides; points further out belong to another picture.
 OUTSIDE = 0.25
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
 SMALL_FACE = 20
-# A head tilted more than this gives a warning: YuNet's points are inexact then, by 0.1 to 0.25 eye distances.
+# A head tilted by more degrees than this causes a warning: YuNet's points are then off by 0.1 to 0.25 eye distances.
 _TILT = 25
-# The face is level when it is seen so to these degrees; points whose tilt is wrong by more than the other are refused.
+# Degrees up to which a detected face counts as level, and by which the tilt of points may be wrong before they are
+# refused.
 _SETTLED, _WRONG_TILT = 5, 20
-# How far apart the looks are that search for the tilt, degrees, and how many there are at most.
+# Step of the search for the tilt, degrees, and maximum number of steps.
 _STRIDE, _WALK = 15, 4
 
 Points = TypeVar("Points", bound=Landmarks | Landmarks68)
@@ -57,9 +58,10 @@ Points = TypeVar("Points", bound=Landmarks | Landmarks68)
 def verified(landmarks: Points, frame: Frame) -> Points:
     """Verify points: return them with warnings, or raise an error.
 
-    Checked are the order of the points along the line through the eyes; the pose, from the position of the nose between
-    eyes and mouth; and whether the bundled YuNet scores the face higher when the frame is rotated. The last check needs
-    one detection at 224 x 224 px for a good face, and seven more otherwise. Verified points are not checked again.
+    The function checks the order of the points along the line through the eyes; the pose, from the position of the nose
+    between eyes and mouth; and whether the bundled YuNet scores the face higher if the frame is rotated. The last check
+    needs one detection at 224 x 224 px for a good face, and seven more otherwise. Verified points are not checked
+    again.
 
     This cannot detect whether the face belongs to a person. Dogs, cats and drawings may score as high as people do.
 
@@ -74,7 +76,7 @@ def verified(landmarks: Points, frame: Frame) -> Points:
 
     Raises:
         LandmarkError: the points are not arranged like a face's, or are far from those of the detected face.
-        PoseError: the face is a profile, is rotated in another way than the points, or is cut off by the frame's edge.
+        PoseError: the face is a profile, is rotated differently from the points, or is cut off by the frame's edge.
     """
     if landmarks.verified:
         return landmarks
@@ -90,7 +92,7 @@ def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> No
         if not (-OUTSIDE * width <= x <= (1 + OUTSIDE) * width and -OUTSIDE * height <= y <= (1 + OUTSIDE) * height):
             raise LandmarkError(
                 f"The point {name} from {landmarks.source} is at ({x:g}, {y:g}), far outside {source} "
-                f"({width}x{height} px); give pixels of this very image, x to the right and y downward."
+                f"({width}x{height} px); give pixels of this image, x to the right and y downward."
             )
 
 
@@ -109,28 +111,28 @@ def seen_turned(frame: Frame) -> float | None:
 
 
 def turned_error(frame: Frame, degrees: float) -> PoseError:
-    """The error for a face that is rotated in the frame by so many degrees clockwise."""
+    """The error for a face that is rotated in the frame, degrees clockwise."""
     quarter = round(degrees / 90) * 90
     turn = (quarter if abs(degrees - quarter) <= _STEP / 2 else round(degrees / 10) * 10) % 360
     way = f"{turn} degrees clockwise" if turn <= 180 else f"{360 - turn} degrees counterclockwise"
     back = f"{turn} degrees counterclockwise" if turn <= 180 else f"{360 - turn} degrees clockwise"
     how = "upside down" if abs(turn - 180) < 45 else "on its side" if min(turn, 360 - turn) >= 45 else "tilted"
     return PoseError(
-        f"The face in {frame.source} lies {how}: it seems turned by about {way}. Turn the frame by {back}; a camera's "
-        "picture whose EXIF orientation was lost, or a video turned by its player, looks like this."
+        f"The face in {frame.source} is {how}: it seems rotated by about {way}. Rotate the frame by {back}. Pictures "
+        "whose EXIF orientation was lost, and videos that only their player rotates, look like this."
     )
 
 
 def _checked(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     check_inside(five, frame.size, frame.source)
     check_order(five.points, five.source)
-    # Turned first: a face on its side is often given the points of a profile.
+    # Rotation is checked first, because the points of a face on its side often look like those of a profile.
     found = (*_turn(five, frame), *pose_warnings(five, frame.source))
     return found if five.source == "template" else (*found, *_at_edge(five, frame), *_small(five, frame))
 
 
 def _at_edge(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
-    """Whether the frame ends where the face does not; the template stands for a face that was cropped on purpose."""
+    """Check whether the frame's edge cuts off the face; not for the template, used for faces cropped on purpose."""
     points = np.asarray(five.points, dtype=np.float64)[[0, 1, 3, 4]]
     height, width = frame.size
     edges = {
@@ -146,11 +148,10 @@ def _at_edge(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     said = f"The face in {frame.source} is cut off by the {edge} edge of the picture"
     if room < _CUT_OFF:
         raise PoseError(
-            f"{said}: an eye or a corner of the mouth is not wholly visible, so its position is a guess. Give a "
-            "picture "
+            f"{said}: an eye or a corner of the mouth is not fully visible, so its position is a guess. Give a picture "
             "of the whole face; for a face cropped like the training images, use the landmarks 'template'."
         )
-    text = f"{said} or nearly so ({room:.2f} eye distances of room): what is there is not visible. Give the whole face."
+    text = f"{said} or nearly so ({room:.2f} eye distances of room): that part is not visible. Give the whole face."
     return (QualityWarning("face_cut_off", text),)
 
 
@@ -166,7 +167,7 @@ def _small(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
 
 
 def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
-    """Look at the face with the eyes level as the points have them, and at other turns if that is not convincing."""
+    """Detect the face with the points' eyes level, and at other rotations if its score is not convincing."""
     detected = five.score is not None and five.source == "yunet"
     eyes = float(np.hypot(*(five.points[1] - five.points[0])))
     roll = face_shape(five.points).roll
@@ -199,7 +200,7 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
 
 
 def _disagreement(five: Landmarks, frame: Frame, found: list[tuple[float, Float64Array]]) -> tuple[QualityWarning, ...]:
-    """Compare given points with those of the nearest face that is seen where they are, the eyes level."""
+    """Compare given points with those of the nearest face that is detected there, with the eyes level."""
     faces = [(score, points) for score, points in found if score >= _FACE]
     if not faces:
         return ()
@@ -211,27 +212,27 @@ def _disagreement(five: Landmarks, frame: Frame, found: list[tuple[float, Float6
     if worst <= _DISAGREE and away[2] <= _NOSE and abs(size - 1) <= _SIZE:
         return ()
     said = (
-        f"The points from {five.source} do not lie on the face that YuNet sees in {frame.source} (score {score:.2f}): "
+        f"The points from {five.source} are not on the face that YuNet detects in {frame.source} (score {score:.2f}): "
         f"{max(worst, float(away[2])):.2f} eye distances away at worst, and {size:.2f} times as far apart. "
     )
-    cure = "Check that they belong to this very frame, in its px, and which points they are."
+    cure = "Check that they belong to this frame, are in its px, and are in the right order."
     if worst > _WRONG and score >= _CONFIDENT:
         raise LandmarkError(said + cure)
     return (QualityWarning("points_disagree", said + cure),)
 
 
 def _spread(points: Float64Array) -> float:
-    """How large a set of points is: the root of the squared distances from their middle."""
+    """Size of a set of points: the root of the sum of squared distances from their mean."""
     return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum()))
 
 
 def _settled(
     frame: Frame, points: npt.ArrayLike, roll: float, seen: Float64Array | None
 ) -> tuple[float, Float64Array | None]:
-    """The tilt at which the face seen there is level, and its points.
+    """The tilt at which the detected face is level, and its points.
 
-    YuNet takes tilts for smaller than they are, so a face which seems nearly level may not be: the tilt lies where
-    what is left of it changes its sign.
+    YuNet underestimates tilts, so a face that seems nearly level may not be: the true tilt is where the remaining tilt
+    changes its sign.
     """
     if seen is None or _turn_between(face_shape(seen).roll, roll) <= _SETTLED:
         return roll, seen
@@ -251,7 +252,7 @@ def _settled(
 
 
 def _left(seen: Float64Array, roll: float) -> float:
-    """The tilt that a face seems to have left in a look turned back by ``roll``, degrees, -180..180."""
+    """The remaining tilt of a face that was detected in a frame rotated back by ``roll``, degrees, -180..180."""
     return (face_shape(seen).roll - roll + 180) % 360 - 180
 
 
@@ -268,7 +269,7 @@ def _overlaps(points: npt.ArrayLike, frame: Frame) -> bool:
 
 
 def _apart(seen: Float64Array | None, points: npt.ArrayLike, eyes: float) -> float:
-    """Mean distance in eye distances; infinity where nothing was seen."""
+    """Mean distance in eye distances; infinity if nothing was detected."""
     return math.inf if seen is None else float(np.hypot(*(seen - np.asarray(points)).T).mean()) / eyes
 
 
@@ -283,7 +284,7 @@ def _best(faces: list[tuple[float, Float64Array]]) -> tuple[float, Float64Array 
 
 
 def _faces(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> list[tuple[float, Float64Array]]:
-    """Score and points, px of the frame, of faces seen where the points are, the frame turned back by an angle."""
+    """Score and points, px of the frame, of faces detected at the points, with the frame rotated back by an angle."""
     cv2 = load_opencv()
     z = np.asarray(points, dtype=np.float64) @ [1, 1j]
     reach = _REACH * max(abs(z[1] - z[0]), abs((z[3] + z[4] - z[0] - z[1]) / 2))

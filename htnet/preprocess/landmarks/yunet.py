@@ -16,9 +16,9 @@ from htnet.preprocess.landmarks.detector import SETTINGS, Faces, YuNet
 from htnet.preprocess.landmarks.verify import CHECK, seen_turned, turned_error, verified
 from htnet.preprocess.opencv import load_opencv
 
-# First look: the frame's longer side at most this many px.
+# First detection: the frame's longer side has at most this many px.
 _FIRST_SIDE = 640
-# Second look, if the first is not sure: the longer side at exactly this many px. YuNet is surest of faces of
+# Second detection, if the first is not sure: the longer side has exactly this many px. YuNet is surest for faces of
 # 50 to 300 px; faces that fill a large frame, and frames of 16 to 32 px, are often found only here.
 _SECOND_SIDE = 224
 _SURE_SCORE = 0.85
@@ -38,13 +38,13 @@ class YuNetLandmarker:
         min_score: float = 0.6,
         several: str | int = "largest",
     ) -> None:
-        """Keep the settings; the model is located, checked and loaded at the first frame.
+        """Store the settings; the model is located, checked and loaded at the first frame.
 
         Args:
             model: the .onnx file; None for the one that HTNET_YUNET_MODEL names or, without that, the one that
                 ships with htnet.
             min_score: faces below this score are not accepted, 0..1.
-            several: which face to take of several accepted ones, see `htnet.preprocess.SEVERAL`.
+            several: which of several accepted faces to use, see `htnet.preprocess.SEVERAL`.
 
         Raises:
             InputError: ``min_score`` or ``several`` is invalid.
@@ -57,7 +57,7 @@ class YuNetLandmarker:
 
     @property
     def model(self) -> str | os.PathLike[str] | None:
-        """The model file that was named, if any."""
+        """The model file that was given, if any."""
         return self._yunet.model
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
@@ -97,7 +97,7 @@ class YuNetLandmarker:
         return find_many(self, frames, missing=missing)
 
     def identity(self) -> Mapping[str, Any]:
-        """All that the points of a frame depend on other than its pixels: versions, settings, the model's SHA-256.
+        """Everything but the pixels that the points of a frame depend on: versions, settings, the model's SHA-256.
 
         Raises:
             WeightsError: the model cannot be read.
