@@ -1,4 +1,4 @@
-"""Motion features of a clip, the input of a motion stream beside the flow image of onset and apex."""
+"""Motion features of a clip: the input of a motion stream, in addition to the flow image of onset and apex."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def motion_features(
     sample: str = "",
     bit_depth: int | None = None,
 ) -> FloatArray:
-    """Compute 64 features for each of 16 time points of a clip: directions of the motion in four regions of the face.
+    """Compute 64 features for each of 16 time points of a clip: directions of motion in four regions of the face.
 
     All frames are aligned by the similarity of the first; the aligned gray faces are interpolated to
     ``spec.clip_frames`` time points, evenly spaced from the first frame to the last (`temporal_interpolation`;
@@ -50,10 +50,10 @@ def motion_features(
             order. Read once, one frame at a time; the aligned gray faces are kept in memory.
         landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
             `make_landmarker`.
-        spec: template, size of the face, flow, head motion, CLAHE, number of time points, points of the regions; the
-            default spec by default. The features of a model's input require the model's own.
-        sample: identifier, to look points up by.
-        bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
+        spec: template, size of the face, flow, head motion, CLAHE, number of time points, points of the regions; by
+            default the default spec. Features for a model must be computed with the model's own spec.
+        sample: identifier for looking up points.
+        bit_depth: bits of the values in 16-bit frames, if they are fewer; see `read_frame`.
 
     Returns:
         (clip_frames, 64) float32; each region's 16 numbers sum to 1, or are 0 if nothing moves.
@@ -67,7 +67,7 @@ def motion_features(
     """
     spec = spec or PreprocessSpec()
     if not spec.clip_frames:
-        raise SpecError("PreprocessSpec.clip_frames is 0: its model is shown no motion. Give 2 or more for features.")
+        raise SpecError("PreprocessSpec.clip_frames is 0: its model reads no motion. Give 2 or more for features.")
     frames = iter(read_frames(source, bit_depth))
     first = next(frames, None)
     if first is None:
@@ -79,15 +79,15 @@ def motion_features(
 
 
 class ClipMotion:
-    """`motion_features` of a clip whose frames are given one at a time; of each only the small gray face is kept.
+    """`motion_features` of a clip whose frames are given one at a time; only their small gray faces are kept.
 
     Attributes:
-        spec: how they are computed.
-        faces: (face_size, face_size) uint8 of each frame, aligned as the first one.
+        spec: settings of the features.
+        faces: (face_size, face_size) uint8 of each frame, aligned like the first one.
     """
 
     def __init__(self, first: Frame, points: Landmarks, spec: PreprocessSpec) -> None:
-        """Begin.
+        """Start with the first frame.
 
         Args:
             first: the onset.
@@ -107,11 +107,11 @@ class ClipMotion:
         self._clocks = [first.time]
 
     def add(self, frame: Frame) -> None:
-        """The next frame.
+        """Add the next frame.
 
         Raises:
             FrameError: it has another size than the first.
-            FlowError: it cannot be registered to the first, where the spec asks for that.
+            FlowError: it cannot be registered to the first, if the spec requires that.
         """
         check_size(frame, len(self.faces), self._first)
         alignment = self._alignment
@@ -162,9 +162,9 @@ def temporal_interpolation(
     frames between the chosen times are not used.
 
     Args:
-        values: (T, ...) frames or features, one after the other in time; array or tensor, any number type.
-        count: length of the result, 1 or more; one is the first frame.
-        times: (T,) s, when each frame was taken, rising; None for a constant rate.
+        values: (T, ...) frames or features in order of time; array or tensor, any number type.
+        count: length of the result, 1 or more; 1 returns the first frame.
+        times: (T,) s, when each frame was taken, increasing; None for a constant rate.
 
     Returns:
         (count, ...) of the same kind: float32, or float64 for float64.
@@ -178,7 +178,7 @@ def temporal_interpolation(
     at = np.linspace(0, len(values) - 1, count)
     if times is not None:
         if len(times) != len(values) or (np.diff(times) <= 0).any():
-            raise InputError(f"There are {len(times)} times for {len(values)} frames; give one each, rising.")
+            raise InputError(f"There are {len(times)} times for {len(values)} frames; give one each, increasing.")
         at = np.interp(np.linspace(times[0], times[-1], count), times, np.arange(len(values)))
     before = np.floor(at).astype(np.int64)
     after = np.minimum(before + 1, len(values) - 1)

@@ -20,10 +20,10 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", b
 
     Args:
         source: a video file or a folder of frames, see `open_video`.
-        first: the first frame wanted: its number, counted from 0, or the name of its file in a folder; "" for the
-            very first.
-        last: the last one, likewise.
-        bit_depth: of the images in a folder, see `open_video`.
+        first: the first frame to read: its number, counted from 0, or the name of its file in a folder; "" for the
+            first of all.
+        last: the last frame to read, likewise.
+        bit_depth: bit depth of the images in a folder, see `open_video`.
 
     Returns:
         The part from ``first`` to ``last``, both included.
@@ -55,7 +55,7 @@ def _number(video: Video, name: str) -> int | None:
 
 
 def motion_settings(spec: PreprocessSpec) -> dict[str, Any]:
-    """What motion features depend on, JSON-ready."""
+    """The settings that motion features depend on, JSON-ready."""
     settings = spec.to_dict()
     return {name: settings[name] for name in spec.part("motion")}
 
@@ -65,7 +65,7 @@ def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
 
     Args:
         motion: (clip_frames, 64) float32, see `htnet.preprocess.motion_features`.
-        spec: what they were made by.
+        spec: the spec that they were computed with.
 
     Returns:
         The content of a ``.safetensors`` file.
@@ -81,14 +81,14 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
 
     Args:
         path: written by `htnet.data.prepare.prepare`, from `encode_motion`.
-        spec: how they should have been made.
+        spec: the spec that they should have been computed with.
 
     Returns:
         (clip_frames, 64) float32.
 
     Raises:
         InputError: the file is missing or damaged.
-        SpecError: they were made in another way.
+        SpecError: they were computed with other settings.
     """
     with loading():
         from safetensors import safe_open

@@ -1,8 +1,8 @@
-"""Codecs that predict frames from each other and lose detail, by the names that readers of video give them."""
+"""Codecs that predict frames from each other and lose detail, by their names in the video readers."""
 
 from __future__ import annotations
 
-# By the names of FFmpeg's decoders, which PyAV gives.
+# By the names of FFmpeg's decoders, which PyAV reports.
 _PREDICTED = {
     **dict.fromkeys(("h264", "libopenh264"), "H.264"),
     **{"hevc": "H.265", "vp8": "VP8", "libvpx": "VP8", "vp9": "VP9", "libvpx-vp9": "VP9", "theora": "Theora"},
@@ -11,7 +11,7 @@ _PREDICTED = {
     **dict.fromkeys(("mpeg4", "msmpeg4v1", "msmpeg4", "msmpeg4v2"), "MPEG-4"),
     **dict.fromkeys(("wmv1", "wmv2", "wmv3"), "Windows Media Video"),
 }
-# By the codes that OpenCV gives, in lower case. Its FFmpeg writes "h264" whatever the container calls it.
+# By the codes that OpenCV reports, in lower case. Its FFmpeg reports "h264" whatever the container calls it.
 _CODES = {
     **dict.fromkeys(("h264", "avc1", "avc3", "x264", "davc"), "h264"),
     **dict.fromkeys(("hevc", "hvc1", "hev1", "h265", "x265"), "hevc"),
@@ -23,11 +23,11 @@ _CODES = {
 
 
 def codec_by_decoder(name: str) -> str:
-    """Such a codec, e.g. "H.264", by FFmpeg's name of the decoder; "" for any other."""
+    """Name of such a codec, e.g. "H.264", from FFmpeg's name of the decoder; "" for any other codec."""
     return _PREDICTED.get(name, "")
 
 
 def codec_by_code(code: int) -> str:
-    """Such a codec by its code of four letters, as OpenCV tells it; "" for any other."""
+    """Name of such a codec from its FourCC, as reported by OpenCV; "" for any other codec."""
     letters = (code & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1").lower()
     return _PREDICTED.get(_CODES.get(letters, ""), "")

@@ -1,8 +1,9 @@
 """Check whether a video file is complete, by the sizes stated in its container.
 
-A header's frame count does not indicate that: healthy files announce more frames than a player shows (trimmed clips,
-dropped frames, longer sound). The sizes of the container's parts are: a file that lost its end is shorter than they
-say.
+The frame count in a header does not show this: intact files announce more frames than a player shows (trimmed clips,
+dropped frames, longer sound). The sizes of the container's parts do: a file that lost its end is shorter than they
+state.
+
 Formats: ISO/IEC 14496-12 (MP4, MOV), Microsoft's AVI RIFF with OpenDML, RFC 9559 (Matroska, WebM), Vision Research's
 Cine File Format (Phantom cameras).
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-# Kinds of boxes at the top of an MP4 or MOV file.
+# Boxes at the top level of an MP4 or MOV file.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp", b"sidx", b"mfra", b"uuid")
 _AVI_CHUNK = re.compile(rb"\d\d(dc|db|wb|pc|tx|iv)|ix\d\d|JUNK|LIST|idx1")
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
@@ -28,15 +29,15 @@ _IN_SEGMENT = frozenset(
     (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1C53BB6B, 0x1941A469, 0x1254C367, 0xEC, 0xBF, _CLUSTER)
 )
 
-# Mark of a .cine file, and the size of its header.
+# Signature of a .cine file, and the size of its header.
 _CINE = b"CI" + struct.pack("<H", 44)
-# Bytes of an AVI file that hold the header of its video; and what follows the start code of an MPEG program stream,
-# which has times.
+# Bytes of an AVI file that contain the header of its video; and the byte that follows the start code in an MPEG program
+# stream, which has times.
 _AVI_HEAD, _PACK = 4096, b"\xba"
 
 
 def container_kind(path: Path) -> str:
-    """The kind: "mp4" (MOV too), "avi", "matroska" (WebM too), "cine", or "" for all else."""
+    """The kind of container: "mp4" (also MOV), "avi", "matroska" (also WebM), "cine", or "" for everything else."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"AVI ":
@@ -51,8 +52,8 @@ def container_kind(path: Path) -> str:
 def rate_is_assumed(path: Path) -> bool:
     """Whether a file states neither times nor a rate, so FFmpeg assumes 25 frames per second.
 
-    Bare streams are such: H.264, H.265 and MPEG-4 from start code to start code, JPEG after JPEG, AV1 without a
-    container; and AVI files whose rate is 0.
+    This is so for streams without a container (H.264, H.265 and MPEG-4 with start codes, concatenated JPEGs, AV1), and
+    for AVI files whose rate is 0.
     """
     with path.open("rb") as file:
         head = file.read(_AVI_HEAD)
@@ -69,7 +70,7 @@ def rate_is_assumed(path: Path) -> bool:
 def file_flaw(path: Path) -> str:
     """What is wrong with the structure of a video file, e.g. "cut off (900 of 1800 bytes)"; "" if nothing is.
 
-    Only the parts that hold frames count: a lost index at the end costs no frame. Unknown containers give "".
+    Only the parts that contain frames count: a lost index at the end costs no frame. Unknown containers give "".
     """
     kind = container_kind(path)
     size = path.stat().st_size
@@ -83,7 +84,7 @@ def file_flaw(path: Path) -> str:
         return _matroska_flaw(file, size) if kind == "matroska" else ""
 
 
-#: Begins the flaw of a file that ends inside the data of a frame, not between two.
+#: Beginning of the text about a file that ends inside the data of a frame, not between two frames.
 CUT_INSIDE = "cut off inside a frame"
 
 
@@ -122,7 +123,7 @@ def _avi_flaw(file: BinaryIO, size: int) -> str:
 
 
 def _cine_flaw(file: BinaryIO, size: int) -> str:
-    """By the last frame of the table of places: its notes, which end in the size of the image, and the image."""
+    """Check the last frame in the table of offsets: its annotations, which end in the image's size, and its image."""
     head = file.read(44)
     if len(head) < 44:
         return _cut(size, 44)
@@ -153,7 +154,7 @@ def _lists_of_frames(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
     while at + 12 <= size:
         file.seek(at)
         name, length, form = struct.unpack("<4sI4s", file.read(12))
-        if name != b"RIFF" or not length:  # a recorder that was interrupted leaves 0
+        if name != b"RIFF" or not length:  # an interrupted recorder leaves a length of 0
             return
         inner, end = at + 12, at + 8 + length
         while inner + 12 <= min(end, size):
@@ -176,7 +177,7 @@ def _matroska_flaw(file: BinaryIO, size: int) -> str:
         if found is None:
             return _cut(size, end or at + 1)
         name, inner, after = found
-        if name == _CLUSTER:  # walked through, so blocks are seen in clusters of unknown size too
+        if name == _CLUSTER:  # its blocks are read one by one, as clusters may have an unknown size
             if after is not None and after > size:
                 return _broken_block(file, inner, size) or _cut(size, after)
             at = inner
@@ -184,7 +185,7 @@ def _matroska_flaw(file: BinaryIO, size: int) -> str:
             return f"damaged at byte {at}"
         elif after is None:
             return ""
-        elif after > size:  # without its index at the end a file has all its frames
+        elif after > size:  # a file that lost only the index at its end has all its frames
             return _cut(size, after) if name in _BLOCKS else ""
         else:
             at = after
@@ -204,7 +205,7 @@ def _broken_block(file: BinaryIO, at: int, size: int) -> str:
 
 
 def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
-    """Name, start of the content and end (None if not stated) of the EBML element at a place; None past the end."""
+    """Name, start of the content and end (None if not stated) of the EBML element at an offset; None past the end."""
     file.seek(at, os.SEEK_SET)
     head = file.read(12)
     if not head:

@@ -24,18 +24,18 @@ from htnet.preprocess.align import Alignment, fit_alignment
 from htnet.preprocess.flow.compute import compute_flow
 from htnet.preprocess.frames import to_gray
 
-#: Side of the small face that is followed, and of the cells its flow is averaged over, px. Of the methods
-#: tried at this size Farneback's was the least biased (by 1%; DIS and TV-L1 saw 66 to 89% of a motion of
-#: 1 px) at 2 ms a pair, and it does not see slow changes of light.
+#: Side of the small face that is tracked, and of the cells over which its flow is averaged, px. Of the methods
+#: tried at this size, Farneback's had the smallest bias (1%; DIS and TV-L1 measured 66 to 89% of a motion of
+#: 1 px) at 2 ms per pair, and slow changes of light do not affect it.
 FACE, CELL = 112, 8
 _GRID = FACE // CELL
 #: Magnitudes are given in px of a face of this side, as elsewhere in the package.
 TOLD_FACE = 224
 
-# Rounds of reweighting, and the residual (in medians) at which a cell's weight has fallen to a quarter.
+# Rounds of reweighting, and the residual, in medians, at which a cell's weight has fallen to a quarter.
 _ROUNDS, _TURNING_POINT = 8, 1.5
 _LEAST_SCALE = 0.01  # px; keeps weights finite where nothing moves
-# The head may come nearer or turn away by this factor before the face counts as lost.
+# The size of the face may change by this factor before the face counts as lost.
 _GROWTH = 1.5
 
 Complexes = npt.NDArray[np.complex128]
@@ -49,7 +49,8 @@ class FaceMotion:
         regions: (N, 3) float32, mean length of the flow in each of `MOTION_REGIONS`, px of a 224 px face.
         heads: (N, 2, 3) float64, similarity from px of the first frame to px of frame n.
         reference: (112, 112) uint8, the first frame's small face.
-        cells: (N, 196) float32, mean length of the flow in each cell of 8 px of the small face, row by row, likewise.
+        cells: (N, 196) float32, mean length of the flow in each cell of 8 px of the small face, row by row, px of a
+            224 px face.
         changes: (N,) float64, mean absolute difference of the face's pixels from the frame before, gray levels; 0 for
             the first frame.
     """
@@ -62,16 +63,16 @@ class FaceMotion:
 
 
 def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
-    """Motion of every frame against the first one; one frame is held at a time.
+    """Motion of every frame relative to the first one; one frame is in memory at a time.
 
     The first frame's points give one similarity to the template; every frame is warped by it after the head's
     motion so far. The Farneback flow from the first face is averaged over cells of 8 px, and the similarity
-    that most cells share is the head's motion: a least-squares fit whose weights fall with the residual
-    (Geman and McClure 1987), so brows and mouth, which move on their own, have no part in it. What is left
-    is the face's own motion.
+    that most cells share is the head's motion: an iteratively reweighted least-squares fit (Geman and McClure
+    1987), in which brows and mouth, which move on their own, have almost no weight. The rest is the face's own
+    motion.
 
     Args:
-        frames: of one clip and one size.
+        frames: frames of one clip and of one size.
         landmarks: five points in px of the first frame.
 
     Raises:
@@ -81,7 +82,7 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
     reference: npt.NDArray[np.uint8] | None = None
     alignment: Alignment | None = None
     size = (0, 0)
-    moved = np.eye(3)  # of the small face: first frame to this one
+    moved = np.eye(3)  # motion of the small face from the first frame to this one
     lengths: list[Float64Array] = []
     heads: list[Float64Array] = []
     changes: list[float] = []
@@ -116,8 +117,8 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
         growth = float(np.hypot(*moved[:2, 0]))
         if not 1 / _GROWTH < growth < _GROWTH:
             raise LandmarkError(
-                f"The face of frame 0 is lost at frame {number} ({frame.source}); cut the video to one view of one "
-                "face."
+                f"The face of frame 0 is lost at frame {number} ({frame.source}); cut the video to a single view of "
+                "one face."
             )
         lengths.append(np.abs(rest) * TOLD_FACE / FACE)
         heads.append((np.linalg.inv(there) @ moved @ there)[:2])
@@ -131,7 +132,7 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
 
 
 def _face_box(alignment: Alignment, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the frame that show the face, about as many as the small face has."""
+    """Rows and columns of the frame that show the face, subsampled to about as many as the small face has."""
     corners = alignment.unmap([[0, 0], [FACE, 0], [0, FACE], [FACE, FACE]])
     step = max(1, int(1 / alignment.scale))
     spans = []
@@ -190,7 +191,7 @@ def split_head_motion(flow: Complexes) -> tuple[Float64Array, Complexes]:
         The head's similarity, (3, 3), and the rest of the flow, (cells,).
     """
     z = _centers() - (FACE - 1) / 2 * (1 + 1j)
-    # Cells of the border see what enters the picture.
+    # Cells at the border contain pixels that enter the picture.
     inner = np.zeros((_GRID, _GRID))
     inner[1:-1, 1:-1] = 1
     weight = inner.ravel()

@@ -1,4 +1,4 @@
-"""Videos that are meant by paths, where a folder may contain several."""
+"""Lists of videos from paths; a folder may contain several."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from htnet.preprocess.video.open import FRAME_ENDINGS, natural_key
 
 
 def list_videos(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The videos that are meant by paths, for a loop over them.
+    """List the videos that paths stand for, for a loop over them.
 
     Args:
-        sources: video files, folders of frames, and folders of either. Of a folder without frames, the video files and
-            the folders of frames in it are taken, in the natural order of their names; it is not searched any deeper.
+        sources: video files, folders of frames, and folders of either. A folder without frames stands for the video
+            files and folders of frames in it, in the natural order of their names; it is not searched any deeper.
 
     Returns:
-        Video files and folders of frames, as `htnet.preprocess.open_video` takes them. Whatever is neither is left as
-        it is, for `open_video` to refuse.
+        Video files and folders of frames, for `htnet.preprocess.open_video`. Paths of anything else are returned
+        unchanged, and `open_video` refuses them.
 
     Raises:
-        InputError: one video is meant twice.
+        InputError: one video is given twice.
         VideoError: a folder cannot be read.
     """
     if isinstance(sources, (str, os.PathLike)):
@@ -53,7 +53,7 @@ def _has_frames(folder: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What is in a folder, apart from hidden files."""
+    """Content of a folder without hidden files."""
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:

@@ -21,7 +21,7 @@ from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
 from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, Shot, make_reader
 from htnet.preprocess.video.shots import file_shots
 
-#: Endings of the files that a folder of frames is made of.
+#: Endings of the files in a folder of frames.
 FRAME_ENDINGS = tuple(sorted(IMAGES))
 
 VideoSource = str | os.PathLike[str]
@@ -38,19 +38,20 @@ class Video:
 
     Attributes:
         source: the file or folder.
-        fps: frames per second: those given, else what the header of the file says; None if unknown.
-        size: (height, width) in px, as shown (turned as the file says).
-        count: number of frames of the part; None for files, whose headers are often wrong: it shows when they are read.
+        fps: frames per second: those given, else those in the header of the file; None if unknown.
+        size: (height, width) in px, as shown (rotated according to the file).
+        count: number of frames of the part; None for files, because their headers are often wrong: the number is known
+            only after reading.
         from_frame: number of the first frame of the part.
         to_frame: number of the last one, None to read all.
         from_time: where the part begins, s; None for its beginning.
-        to_time: where it ends, s, the frame shown then included; None to read all.
-        timed: whether the frames carry the file's own time stamps; else times are number / fps.
-        reader: what reads the file, one of `VIDEO_READERS`; "" for folders.
+        to_time: where it ends, s, including the frame shown at that time; None to read all.
+        timed: whether the frames have the file's own time stamps; else times are number / fps.
+        reader: the reader of the file, one of `VIDEO_READERS`; "" for folders.
         paths: the image files of a folder, all of them in order; empty for a video file.
         warnings: properties of the video that impair the measurement of motion.
         bit_depth: bits of the values in a folder of 16-bit images; None if the images are of 8 bits.
-        codec: of a video file whose codec loses detail and predicts frames from each other, such as "H.264"; else "".
+        codec: codec of a video file if it loses detail and predicts frames from each other, such as "H.264"; else "".
     """
 
     source: str
@@ -96,10 +97,10 @@ class Video:
         self._check_given(given)
 
     def surviving(self) -> Iterator[Frame | tuple[int, str]]:
-        """The same frames, where damage does not end the reading: a frame that cannot be shown is its number and why.
+        """The same frames, but reading continues after damage: a frame that cannot be shown is its number and why.
 
         After damage in a video whose frames are predicted from each other, frames follow from the next key frame on.
-        Whether the video is as long as the part, and whether all frames have one size, is not checked.
+        It is not checked whether the video is as long as the part, or whether all frames have one size.
 
         Raises:
             VideoError: the video cannot be opened.
@@ -119,7 +120,7 @@ class Video:
         """Some of the frames, by number; the others are skipped.
 
         Raises:
-            VideoError: there is no such frame, or one up to the last of them is damaged.
+            VideoError: there is no such frame, or a frame up to the last requested one is damaged.
         """
         wanted = set(numbers)
         found: dict[int, Frame] = {}
@@ -142,14 +143,14 @@ class Video:
         """The same video, which keeps its frames in memory after reading, so that none is read twice.
 
         Args:
-            limit: bytes of frames that are kept; of a longer video none are, and frames are read where they are needed.
+            limit: bytes of frames that are kept. Of a longer video none are kept, and frames are read when needed.
         """
         own = {f.name: getattr(self, f.name) for f in fields(Video)}
         return self if isinstance(self, HeldVideo) else HeldVideo(**own, kept=_Kept(limit))
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that hold the frames."""
+        """The files that contain the frames."""
         end = None if self.to_frame is None else self.to_frame + 1
         return self.paths[self.from_frame : end] or (Path(self.source),)
 
@@ -159,7 +160,7 @@ class Video:
         return late or (self.to_frame is not None and number > self.to_frame)
 
     def _every(self) -> Iterator[Frame]:
-        """The frames of the whole file; of a folder those from the beginning of the part on, the others not read."""
+        """The frames of the whole file; of a folder only those from the beginning of the part on."""
         for number, shot in () if self.paths else self._shots(False):
             if not isinstance(shot.pixels, str):
                 yield self._frame(number, shot.pixels, shot.time)
@@ -167,7 +168,7 @@ class Video:
             yield replace(_read_image(path, number, self.bit_depth), time=time)
 
     def _surviving(self) -> Iterator[Frame | tuple[int, str]]:
-        """The same, and what cannot be shown."""
+        """The same frames, and number and reason for those that cannot be shown."""
         for number, shot in () if self.paths else self._shots(True):
             yield (number, shot.pixels) if isinstance(shot.pixels, str) else self._frame(number, shot.pixels, shot.time)
         for number, path, time in self._images():
@@ -211,7 +212,7 @@ class Video:
             raise VideoError(f"{self.source} has no frame between {first} and {end}; give a longer part.", None)
 
     def _check_reached(self, seen: int, last: float | None, interval: float | None) -> None:
-        """Whether the video, which has been read to its end, is as long as the part requested."""
+        """Check whether the video, which has been read to its end, is as long as the requested part."""
         end = None if last is None else last + (interval or 0.0)
         length = f"{self.source} has {seen} frames, 0 to {seen - 1}"
         length += "" if end is None or last is None else f", the last one from {last:.3f} to {end:.3f} s"
@@ -264,7 +265,7 @@ class HeldVideo(Video):
             yield frame
 
     def take(self, numbers: Iterable[int]) -> dict[int, Frame]:
-        """Some of the frames, by number; read if they are not kept."""
+        """Some of the frames, by number; they are read unless they are kept."""
         wanted = set(numbers)
         known = self.kept.all(wanted)
         return super().take(wanted) if known is None else dict(zip(wanted, known, strict=True))
@@ -294,8 +295,8 @@ def open_video(
     Args:
         source: a video file (AVI, MP4, MOV, MKV, WebM, ...), or a folder of images; see `read_frame` for the kinds.
         fps: frames per second at which the recording was made, at a constant rate: all times are then number / fps, and
-            the time stamps of a file are not used. For folders, which have no times of their own, and for high-speed
-            recordings that were saved to be played slowly.
+            the time stamps of a file are not used. Needed for folders, which have no times of their own, and for
+            high-speed recordings that were saved for slow playback.
         from_frame: number of the first frame, counted from 0.
         to_frame: number of the last frame, e.g. the one before a damaged one.
         from_time: seconds after the first frame of the file.
@@ -319,12 +320,12 @@ def open_video(
     if os.path.isdir(path):
         video = _open_folder(path, fps)
         if fps is None and (from_time is not None or to_time is not None):
-            raise InputError(f"The folder {path} has no times; give its frames per second too (fps, --fps).")
+            raise InputError(f"The folder {path} has no times; also give its frames per second (fps, --fps).")
     elif path.suffix.lower() in FRAME_ENDINGS and os.path.isfile(path):
         raise VideoError(f"{path} is neither a video nor a folder of frames.{hint(path)}")
     elif os.path.isfile(path):
         if bit_depth is not None:
-            raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} says how deep it is.")
+            raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} states its own.")
         video = _open_file(path, fps, reader)
     else:
         raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}")
@@ -333,7 +334,7 @@ def open_video(
 
 
 def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
-    """Refuse settings of a part that cannot be, or contradict each other."""
+    """Refuse settings of a part that are impossible or contradict each other."""
     for name, frame in (("from_frame", from_frame), ("to_frame", to_frame)):
         optional(whole(0)).check(name, frame)
     for name, moment in (("from_time", from_time), ("to_time", to_time)):
@@ -367,7 +368,7 @@ def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key by which numbers in names count as numbers: img9 before img10."""
+    """Sort key that treats numbers in names as numbers: img9 before img10."""
     parts = re.split(r"(\d+)", name.lower())
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
@@ -390,7 +391,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
 
 
 def _checked_folder(video: Video) -> Video:
-    """The same with the number of its frames, if the folder is as long as the part requested."""
+    """The same video with the number of its frames, if the folder is as long as the requested part."""
     total, rate = len(video.paths), video.fps
     last = None if rate is None else (total - 1) / rate
     video._check_reached(total, last, None if rate is None else 1 / rate)
@@ -407,7 +408,7 @@ def _checked_folder(video: Video) -> Video:
 
 
 def _depth_of(video: Video, inside: list[int]) -> int | None:
-    """The one bit depth by which all images of a folder are read; they are checked in turn until one determines it."""
+    """The bit depth by which all images of a folder are read; they are checked in turn until one determines it."""
     if video.bit_depth is not None:
         return video.bit_depth
     try:

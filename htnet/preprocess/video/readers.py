@@ -31,23 +31,23 @@ from htnet.preprocess.video.containers import container_kind, file_flaw, rate_is
 #: Names of the readers, the better one first.
 VIDEO_READERS = ("pyav", "opencv")
 
-# Once a frame cannot be decoded, how many more packets than announced are tried until the end is believed.
+# Once a frame cannot be decoded, number of packets beyond the announced ones that are tried before the video ends.
 _TRIES = 8
 # FFmpeg's level "quiet", in the variable that OpenCV reads once, when it first opens a file.
 _LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
-# First frames that are looked at for whether OpenCV converts them, and for how bright deep pixels are.
+# Number of first frames that are checked: whether OpenCV converts them, and how bright deep pixels are.
 _FIRST = 4
-# Frames per second that FFmpeg assumes where nothing is stated.
+# Frames per second that FFmpeg assumes if nothing is stated.
 _ASSUMED_FPS = 25.0
-# FFmpeg's mark (AVFMT_NOTIMESTAMPS) of kinds of files that have no times.
+# FFmpeg's flag (AVFMT_NOTIMESTAMPS) of formats that have no times.
 _NO_TIMES = 0x80
 # FFmpeg's names of gray and RGB pixels, whose fourth byte is the number of bits.
 _DEEP = (b"Y1", b"G3", b"G4")
-# Deep pixels of which none is brighter than this, after conversion to 8 bits, hold values of 2 or more bits less.
+# If no deep pixel is brighter than this after conversion to 8 bits, the values have at least 2 bits fewer.
 _SHALLOW = 64
-#: Code of the warning that times rest on a rate that the file does not state.
+#: Code of the warning that times are computed from a rate that the file does not state.
 ASSUMED_RATE = "assumed_rate"
-#: The way out, where OpenCV cannot read something.
+#: The cure if OpenCV cannot read something.
 MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
 
 
@@ -58,8 +58,8 @@ class Header:
     Attributes:
         fps: frames per second, None if not stated.
         announced: number of frames, as stated or, in most containers, estimated; None if unknown.
-        warnings: what in the kind of the video speaks against measuring motion on it.
-        codec: its name where the codec loses detail and predicts frames from each other, such as "H.264"; else "".
+        warnings: properties of the video that impair the measurement of motion.
+        codec: its name if the codec loses detail and predicts frames from each other, such as "H.264"; else "".
     """
 
     fps: float | None
@@ -73,7 +73,7 @@ class Shot:
     """One decoded frame.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, turned as the file says; or a text that says why there are none.
+        pixels: (H, W, 3) uint8 RGB, rotated according to the file; or a text that explains why there are none.
         time: seconds by the file's clock, None if it has none.
     """
 
@@ -87,21 +87,21 @@ class VideoReader(Protocol):
     name: str
 
     def version(self) -> str:
-        """The reader and the FFmpeg in it: other ones may give other pixels."""
+        """Version of the reader and of its FFmpeg; pixels may differ between versions."""
 
     def header(self, path: Path) -> Header:
-        """What the file says; raises `VideoError` if it cannot be opened."""
+        """The file's header; raises `VideoError` if it cannot be opened."""
 
     def shots(self, path: Path, read_on: bool = False) -> Iterator[Shot]:
-        """Every frame that a player shows, in its order; the last one is a text where a frame is damaged.
+        """Every frame that a player shows, in its order; if a frame is damaged, the last item is a text.
 
-        With ``read_on`` there is a text for every frame that cannot be shown, and those after it follow: after damage
-        in a stream whose frames are predicted from each other, from the next key frame on.
+        With ``read_on`` there is a text for every frame that cannot be shown, and reading continues after it: in a
+        stream whose frames are predicted from each other, from the next key frame on.
         """
 
 
 def make_reader(name: str | None = None) -> VideoReader:
-    """A reader by its name; None for PyAV where it is installed, else OpenCV.
+    """A reader by its name; for None, PyAV if it is installed, else OpenCV.
 
     Raises:
         InputError: an unknown name.
@@ -158,7 +158,7 @@ class PyAVReader:
         """See `VideoReader.shots`."""
         av = load_av()
         with _container(path) as (container, stream):
-            # Cameras that write JPEGs without end markers tell nothing by it.
+            # A missing end marker shows nothing if the camera never writes one.
             check: bool | None = None if stream.codec_context.name == "mjpeg" else False
             waiting = False  # for the next key frame
             try:
@@ -203,19 +203,19 @@ def _decoded(packet: Any, stream: Any, failure: type[Exception]) -> Iterator[Sho
 
 
 def _before(stream: Any, pts: int | None) -> Iterator[Shot]:
-    """The frames before a damaged packet that still wait for their turn."""
+    """The frames before a damaged packet that the decoder has not returned yet."""
     for frame in stream.codec_context.decode(None):
         if pts is not None and frame.pts is not None and frame.pts < pts:
             yield Shot(_upright(frame), _time(frame, stream))
 
 
 def _time(frame: Any, stream: Any) -> float | None:
-    """Not ``frame.time``: frames that the decoder gives at the end do not know their unit of time."""
+    """Time of a frame. Not ``frame.time``: frames that the decoder returns at the end lack their unit of time."""
     return None if frame.pts is None else float(frame.pts * stream.time_base)
 
 
 def _upright(frame: Any) -> ByteArray:
-    """The pixels of a PyAV frame in RGB, turned as the file says."""
+    """The pixels of a PyAV frame in RGB, rotated according to the file."""
     pixels = frame.to_ndarray(format="rgb24", interpolation="BICUBIC", **_one_thread())
     turns = (frame.rotation // 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else np.asarray(pixels, np.uint8)
@@ -223,7 +223,7 @@ def _upright(frame: Any) -> ByteArray:
 
 @cache
 def _one_thread() -> dict[str, int]:
-    """What keeps PyAV from starting a thread a core for the conversion of every frame, as from version 17 on."""
+    """Setting that keeps PyAV (from version 17 on) from starting one thread per core to convert every frame."""
     said = load_av().video.reformatter.VideoReformatter.reformat.__doc__ or ""
     return {"threads": 1} if "threads" in said else {}
 
@@ -246,7 +246,7 @@ def _container(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _main_stream(container: Any) -> Any:
-    """The largest video stream, the first of equal ones; a picture that is attached to the file only if it is alone."""
+    """The largest video stream, the first of equal ones; an attached picture only if there is nothing else."""
 
     def rank(stream: Any) -> tuple[bool, int, int]:
         codec = stream.codec_context
@@ -273,14 +273,13 @@ def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWa
     codec = chosen.codec_context
     message = (
         f"{path} contains {len(others) + 1} videos: number {chosen.index} of {codec.width}x{codec.height} px is "
-        "read, not "
-        f"{sizes}. To read another, save it as a separate file: ffmpeg -i FILE -map 0:N -c copy OTHER."
+        f"read, not {sizes}. To read another, save it as a separate file: ffmpeg -i FILE -map 0:N -c copy OTHER."
     )
     return (QualityWarning("several_streams", message),)
 
 
 class OpenCVReader:
-    """Reads with OpenCV's FFmpeg, and checks every sign of damage that it provides."""
+    """Reads with OpenCV's FFmpeg, and checks every sign of damage that it reports."""
 
     name = "opencv"
 
@@ -295,7 +294,7 @@ class OpenCVReader:
             up, down = (float(capture.get(_property(name))) for name in ("SAR_NUM", "SAR_DEN"))
             warnings = _pixel_aspect(path, up / down if up > 0 and down > 0 else 1.0)
             if rate_is_assumed(path):
-                fps = _ASSUMED_FPS  # OpenCV 4 takes the unit of time of H.264 and H.265 for a rate
+                fps = _ASSUMED_FPS  # OpenCV 4 mistakes the unit of time of H.264 and H.265 for a rate
                 warnings = (*warnings, _assumed_rate(path, fps))
             if not container_kind(path):
                 warnings = (*warnings, _unverified(path))
@@ -308,8 +307,7 @@ class OpenCVReader:
             if seen and all(map(_is_black, seen)):
                 raise VideoError(
                     f"The first frames of {path} are black. This is how OpenCV shows interlaced video; "
-                    f"{MORE_VIDEO}, or cut the "
-                    "black frames off.",
+                    f"{MORE_VIDEO}, or cut the black frames off.",
                     0,
                 )
             if len(seen) > 1 and all(np.array_equal(pixels, seen[0]) for pixels in seen):
@@ -321,11 +319,11 @@ class OpenCVReader:
         """See `VideoReader.shots`."""
         cv2 = load_opencv()
         number = 0
-        bare = rate_is_assumed(path)  # what OpenCV 4 calls the times of such a file are none
+        bare = rate_is_assumed(path)  # OpenCV 4 reports meaningless times for such a file
         with _capture(path) as capture, _jpeg_packets(path) as damage:
             while True:
                 if not capture.grab():
-                    # After a packet that cannot be decoded, FFmpeg continues with the next; at the end it does not.
+                    # After a packet that cannot be decoded, FFmpeg continues with the next one, except at the end.
                     left = max(0, (_frame_count(capture) or 0) - number) + _TRIES
                     tries = next((n for n in range(1, left + 1) if capture.grab()), 0)
                     for _ in range(tries if read_on else min(tries, 1)):
@@ -374,44 +372,43 @@ def _pixel_aspect(path: Path, ratio: float) -> tuple[QualityWarning, ...]:
 
 def _unverified(path: Path) -> QualityWarning:
     message = (
-        f"OpenCV cannot tell whether {path} is whole: a file of this kind states no sizes, and neither damage inside "
-        f"frames nor a picture that changes its size is reported. {MORE_VIDEO}"
+        f"OpenCV cannot tell whether {path} is complete: a file of this kind states no sizes, and neither damage "
+        f"inside frames nor a change of the picture's size is reported. {MORE_VIDEO}"
     )
     return QualityWarning("unverified_video", message)
 
 
 def _frozen(path: Path) -> QualityWarning:
     message = (
-        f"The first frames of {path} are the same to the last bit. This is how OpenCV shows interlaced video, "
-        f"with meaningless pixels, unless the recording really stands still. {MORE_VIDEO}"
+        f"The first frames of {path} are identical. This is how OpenCV shows interlaced video, with meaningless "
+        f"pixels, unless the recording really stands still. {MORE_VIDEO}"
     )
     return QualityWarning("frozen_video", message)
 
 
 def _assumed_rate(path: Path, fps: float | None) -> QualityWarning:
     message = (
-        f"{path} states neither times nor frames per second; {fps or _ASSUMED_FPS:g} a second are assumed, so all "
-        "reported times may be wrong. Say how many it has: fps, --fps."
+        f"{path} states neither times nor frames per second; {fps or _ASSUMED_FPS:g} per second are assumed, so all "
+        "reported times may be wrong. Give the rate: fps, --fps."
     )
     return QualityWarning(ASSUMED_RATE, message)
 
 
 def _refuse_shallow(path: Path, bits: int, shots: Iterator[Shot]) -> None:
-    """Refuse gray or RGB video whose deep pixels hold values of fewer bits: it would be read as all but black."""
+    """Refuse gray or RGB video whose deep pixels contain values of fewer bits: it would be read as almost black."""
     seen = (shot.pixels for shot, _ in zip(shots, range(_FIRST), strict=False))
     top = max((int(pixels.max()) for pixels in seen if not isinstance(pixels, str)), default=0)
     if 0 < top <= _SHALLOW:
         raise VideoError(
             f"The pixels of {path} have {bits} bits, but in the first frames none is over {top / 255:.1%} of white: "
             "they contain values of fewer bits, or the frames are dark. Give a folder of them as 16-bit images, "
-            "with the "
-            "bit depth of the camera (bit_depth, --bit-depth), or cut the dark frames off.",
+            "with the bit depth of the camera (bit_depth, --bit-depth), or cut the dark frames off.",
             0,
         )
 
 
 def _is_black(pixels: Any) -> bool:
-    """Nearly all zero: where OpenCV does not convert a frame, it gives memory that nothing was written to."""
+    """Whether nearly all pixels are 0: if OpenCV does not convert a frame, it returns memory that was not written."""
     return bool(np.count_nonzero(pixels[::2, ::2]) < 0.01 * pixels[::2, ::2].size)
 
 
@@ -421,14 +418,14 @@ def _property(name: str) -> int:
 
 
 def _frame_count(capture: Any) -> int | None:
-    """What the header announces; a damaged header gives large negative numbers."""
+    """The number of frames that the header announces; a damaged header gives large negative numbers."""
     count = capture.get(_property("FRAME_COUNT"))
     return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
 
 
 @contextmanager
 def _capture(path: Path, *settings: int) -> Iterator[Any]:
-    """An open capture, by FFmpeg in one thread: with several, the frames before a damaged one get lost."""
+    """An open capture of FFmpeg in one thread: with several threads, the frames before a damaged one are lost."""
     cv2 = load_opencv()
     with quiet_opencv(), _quiet_ffmpeg():
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [*settings, cv2.CAP_PROP_N_THREADS, 1])
@@ -442,7 +439,7 @@ def _capture(path: Path, *settings: int) -> Iterator[Any]:
 
 @contextmanager
 def _quiet_ffmpeg() -> Iterator[None]:
-    """Keep FFmpeg's own words about damaged files off stderr, unless the user requested them."""
+    """Keep FFmpeg's own messages about damaged files off stderr, unless the user requested them."""
     if _LOG_VARIABLE in os.environ:
         yield
         return
@@ -455,9 +452,9 @@ def _quiet_ffmpeg() -> Iterator[None]:
 
 @contextmanager
 def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
-    """What is wrong with each frame of a motion JPEG file; empty if nothing is, or nothing can be told.
+    """What is wrong with each frame of a motion JPEG file; empty if nothing is, or if that cannot be determined.
 
-    FFmpeg fills what a JPEG lacks with gray and OpenCV silently passes that on; the packets show it.
+    FFmpeg fills missing parts of a JPEG with gray and OpenCV silently returns them; the packets show the damage.
     """
     cv2 = load_opencv()
     with _capture(path, cv2.CAP_PROP_FORMAT, -1) as packets:
@@ -471,7 +468,7 @@ def _packet_damage(packets: Any) -> Iterator[str]:
         packet = np.asarray(packets.retrieve()[1]).tobytes()
         flaw = file_damage(packet) if packet.startswith(b"\xff\xd8") else "damaged (no JPEG)"
         if first:
-            # Other codecs, and cameras that write no end markers, tell nothing.
+            # Nothing can be determined for other codecs, and for cameras that write no end markers.
             first, whole_at_first = False, not flaw
         if not whole_at_first:
             break
@@ -481,5 +478,5 @@ def _packet_damage(packets: Any) -> Iterator[str]:
 
 
 def open_camera(number: int) -> Any:
-    """A camera as OpenCV opens it, see `htnet.recordings.camera_stream`; it may not be open afterwards."""
+    """Open a camera with OpenCV, see `htnet.recordings.camera_stream`; it may not be open afterwards."""
     return load_opencv().VideoCapture(number)

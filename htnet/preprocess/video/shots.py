@@ -1,4 +1,4 @@
-"""The one reader of video files: which frames there are, when they are shown, what is missing, and the limits."""
+"""The reader of video files: numbers and times of frames, checks for missing frames, and limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from htnet.core.limits import PICTURE_PIXELS, VIDEO_FRAMES
 from htnet.preprocess.video.containers import CUT_INSIDE, container_kind, file_flaw
 from htnet.preprocess.video.readers import Header, Shot, VideoReader
 
-# Frames that come this many usual intervals after the one before leave a gap.
+# A frame that comes this many usual intervals after the one before leaves a gap.
 GAP = 1.5
-# Where the count of frames is only the duration times the rate: the share that may be missing at the end, and the
-# frames that may be in any case, because coded pictures wait for their turn at its beginning.
+# If the announced number of frames is only duration times rate: the share that may be missing at the end, and the
+# number of frames that may always be missing, because coded pictures are delayed at the beginning.
 _ESTIMATE, _WAITING = 0.1, 3
 # Two frames with one time stamp are this far apart, s: containers round times to 1 ms.
 _SAME_STAMP = 0.0005
@@ -25,18 +25,18 @@ _REORDERED = 16
 def file_shots(path: Path, reader: VideoReader, read_on: bool = False) -> Iterator[tuple[int, Shot]]:
     """Number of every frame of a file and the frame; the first frame's time is 0.
 
-    The one place that decides whether a file is whole. It is not if a packet or frame is marked as damaged or cannot be
-    decoded; if the container is cut off; or if frames are missing (a gap in time, or fewer than announced) *and* the
-    structure of the container is damaged. A count in the header alone decides nothing, nor does a gap in time.
+    This function alone decides whether a file is complete. It is not if a packet or frame is marked as damaged or
+    cannot be decoded; if the container is cut off; or if frames are missing (a gap in time, or fewer than announced)
+    *and* the structure of the container is damaged. Neither the count in the header nor a gap in time is sufficient.
 
     Args:
         path: the file.
-        reader: what decodes it.
-        read_on: damage does not end the reading. A frame that cannot be shown then has a number too, and a text instead
-            of its pixels, and what is wrong with the end of the file is told by its last one.
+        reader: the reader that decodes it.
+        read_on: continue reading after damage. A frame that cannot be shown then has a number too, and a text instead
+            of its pixels; if the end of the file is damaged, the last item describes that.
 
     Raises:
-        VideoError: the file is not whole; ``frame`` is the number of the first frame that is damaged or missing.
+        VideoError: the file is not complete; ``frame`` is the number of the first frame that is damaged or missing.
         LimitError: there are more frames, or more pixels in one, than `VIDEO_FRAMES` and `PICTURE_PIXELS` allow.
     """
     header = reader.header(path)
@@ -47,7 +47,7 @@ def file_shots(path: Path, reader: VideoReader, read_on: bool = False) -> Iterat
         if number >= most:
             VIDEO_FRAMES.check(number + 1, path)
         if not isinstance(shot.pixels, str):
-            # The header tells the size of the first frame; a stream can change it.
+            # The header states the size of the first frame; a stream can change it.
             PICTURE_PIXELS.check(shot.pixels.shape[0] * shot.pixels.shape[1], f"Frame {number} of {path}")
             yield number, Shot(shot.pixels, clock.read(number, shot.time))
         elif read_on:
@@ -76,7 +76,7 @@ class _Clock:
         self.gaps: list[int] = []
         self._step = None if fps is None else 1 / fps
         self._start: float | None = None
-        self._stamp = 0.0  # the last time stamp that rose
+        self._stamp = 0.0  # the last time stamp that increased
         self._usual = math.inf
 
     def read(self, number: int, time: float | None) -> float | None:
@@ -110,30 +110,30 @@ def _damaged(path: Path, number: int, flaw: str) -> str:
 
 
 def _check_end(path: Path, header: Header, number: int, last: float | None, gaps: list[int], reader: str) -> None:
-    """Whether the file ends where its video does."""
+    """Check whether the file ends where its video does."""
     kind = container_kind(path)
     announced = header.announced or 0
     counted = kind in ("mp4", "avi")  # the others only estimate
     flaw = file_flaw(path)
     if flaw.startswith("cut") and counted and number >= announced > 0:
-        return  # what is missing is sound
+        return  # only sound is missing
     if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
-        return  # what is damaged contains no frame
+        return  # the damaged part contains no frame
     if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
         flaw = f"cut off or damaged ({number} frames of about {announced})"
     if flaw:
-        # At a cut the frame that others hang on may be there, and those shown before it not.
+        # At a cut, the frame that others depend on may be present while those shown before it are missing.
         late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
         first = late[0] if late else number
         if flaw.startswith(CUT_INSIDE) and reader == "opencv" and not late:
             first = max(0, number - 1)  # silently decoded from the rest of its packet
-        where = f", the first gap in time being before frame {first}" if first != number else ""
+        where = f", and the first gap in time is before frame {first}" if first != number else ""
         cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
         raise VideoError(f"{path} is {flaw}: {number} frames can be read{where}. Copy or record it again{cure}.", first)
 
 
 def _lasts(header: Header, last: float | None) -> bool:
-    """Whether the frames last as long as announced, fewer as they are: what is announced is duration times rate."""
+    """Whether the frames last as long as announced, although they are fewer: announced is duration times rate."""
     if last is None or header.fps is None:
         return False
     return last * header.fps + 1 >= (1 - _ESTIMATE) * (header.announced or 0)

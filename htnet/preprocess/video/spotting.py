@@ -34,20 +34,20 @@ SPOTTING_METHODS = ("peak", "divide_and_conquer")
 #: Fewest frames of a clip, and fewest with which noise can be distinguished from motion.
 LEAST_FRAMES, MIN_FRAMES = 3, 8
 
-# Gaussian that smooths the curve: seconds, or frames where the rate is unknown; at least _LEAST_SIGMA frames.
+# Gaussian that smooths the curve: seconds, or frames if the rate is unknown; at least _LEAST_SIGMA frames.
 _SIGMA_SECONDS, _SIGMA_FRAMES, _LEAST_SIGMA = 0.015, 2.0, 0.5
 # How far the divide-and-conquer search climbs at a time: seconds, or frames.
 _CLIMB_SECONDS, _CLIMB_FRAMES = 0.05, 5
 # Confidence is 0.5 at this ratio of peak to noise; the noise is never assumed to be less than this, px.
 _EVEN_RATIO, _LEAST_NOISE = 5.0, 0.006
-# Noise, in heights of the peak, where the rest of the face rises as much as the strongest cells of the regions do: it
-# grows with the square of the share. Of clips of a still face that were compressed the share was 0.2 to 0.7, of
-# expressions 0 to 0.1, of smiles, which move the cheeks, 0.15.
+# Noise, as a multiple of the peak's height, if the rest of the face rises as much as the strongest cells of the regions
+# do; it grows with the square of that share. The share was 0.2 to 0.7 in compressed clips of a still face, 0 to 0.1 in
+# expressions, and 0.15 in smiles, which move the cheeks.
 _WHOLE_FACE = 4.0
 # The strongest cells are those at this quantile.
 _STRONG = 0.9
-# Shares of the peak whose times give onset and offset: a raised cosine takes as long from rest to the one as
-# from the one to the other.
+# Shares of the peak from whose times onset and offset are computed: a raised cosine takes as long from rest to the
+# first as from the first to the second.
 _LOW, _HIGH = 0.25, 0.75
 
 
@@ -73,15 +73,15 @@ def spot(
       not only the local peaks, and from that frame the search climbs to the local maximum, by 50 ms
       (5 frames) at a time, because peaks may be asymmetric.
 
-    Onset and offset: where the curve crosses 25% and 75% of the apex above the lowest point on that side, the
-    distance of the two crossings is taken once more outward from the 25% one.
+    Onset and offset: on each side, the curve crosses 25% and 75% of the apex's height above the lowest point on that
+    side. Onset or offset lies outward of the 25% crossing by the distance between the two crossings.
 
     Confidence: r^2 / (r^2 + 25), where r is the peak's height (above the mean of the lowest points before and
-    after it) over the noise: the larger of the frame-to-frame noise of the raw curve and, with
+    after it) divided by the noise. The noise is the larger of the frame-to-frame noise of the raw curve and, with
     8 or more frames outside onset..offset, their spread, each as 1.4826 times the median of absolute
-    deviations; at least 0.006 px; and at least 4 s^2 times the height, where s is how much the rest of the face rises
-    with the peak, in rises of the regions' strongest cells: what compression does to a still face is seen everywhere.
-    It states how clearly something moved, not whether it was a micro-expression.
+    deviations; at least 0.006 px; and at least 4 s^2 times the height, where s is the rise of the rest of the face
+    with the peak, as a multiple of the rise of the regions' strongest cells: compression moves all of a still face.
+    The confidence states how clearly something moved, not whether it was a micro-expression.
 
     Frames that repeat the one before, as in copies of a lower or varying rate, are left out of
     the search and counted in a warning (see `clip_quality.fresh_frames`). With 3 to 7 different frames
@@ -94,8 +94,8 @@ def spot(
             `make_landmarker`; called for the first frame only.
         method: one of `SPOTTING_METHODS`.
         fps: frames per second, a constant rate; replaces that of a file, and its time stamps.
-        sample: identifier, to look points up by.
-        bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
+        sample: identifier for looking up points.
+        bit_depth: bits of the values in 16-bit frames, if they are fewer; see `read_frame`.
 
     Returns:
         The frame numbers, the confidence and the curve.
@@ -168,7 +168,7 @@ def spot(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Rows of a curve, the curve itself, smoothed, and the confidence."""
+    """Rows of onset, apex and offset, the smoothed curve, and the confidence."""
 
     onset: int
     apex: int
@@ -178,16 +178,16 @@ class _Found:
 
 
 def _search(raw: Float64Array, cells: FloatArray, times: Float64Array | None, method: str) -> _Found:
-    """The expression on the curve of frames that do not repeat each other, and in the cells of the face, (N, 196)."""
+    """Find the expression in the curve of frames that do not repeat each other, and in the face's cells, (N, 196)."""
     if len(raw) == 1:
         return _Found(0, 0, 0, 0.0, np.zeros(1))
     if len(raw) < MIN_FRAMES:
-        # Too few to smooth, or to tell noise from motion: the largest motion is all that can be named.
+        # Too few frames to smooth, or to distinguish noise from motion: only the largest motion can be given.
         apex = int(raw.argmax())
         return _Found(flank(raw, apex, -1), apex, flank(raw, apex, 1), None, raw)
     rate = None if times is None else 1 / usual_interval(times)
     raw = raw.copy()
-    raw[0] = raw[1]  # a frame against itself has no noise, all others have
+    raw[0] = raw[1]  # the first frame is compared with itself, so only it has no noise
     sigma = max(_LEAST_SIGMA, _SIGMA_FRAMES if rate is None else _SIGMA_SECONDS * rate)
     curve = smooth(raw, sigma)
     climb = _CLIMB_FRAMES if rate is None else max(1, round(_CLIMB_SECONDS * rate))
@@ -204,8 +204,8 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
         return ()
     message = (
         f"The clip has {distinct} different frames: too few to distinguish noise from motion, so there is no "
-        "confidence, "
-        f"and the apex is the frame that differs most from the first. Give {MIN_FRAMES} or more, or onset and apex."
+        "confidence, and the apex is the frame that differs most from the first. "
+        f"Give {MIN_FRAMES} or more, or onset and apex."
     )
     return (QualityWarning("few_frames", message),)
 
@@ -222,14 +222,14 @@ def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | N
 def read_frames(
     source: str | os.PathLike[str] | Video | Iterable[FrameSource], bit_depth: int | None = None
 ) -> Iterator[Frame]:
-    """The frames of a clip, one at a time: of a video file, a folder of frames, a `Video`, or frames in order."""
+    """The frames of a clip, one at a time, from a video file, a folder of frames, a `Video`, or frames in order."""
     if isinstance(source, (str, os.PathLike)):
         source = open_video(source, bit_depth=bit_depth)
     return iter(source) if isinstance(source, Video) else read_clip(source, bit_depth)
 
 
 def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: str) -> Landmarks:
-    """Five points of a frame, verified: given, from a file of points, or from a landmarker or the one of that name."""
+    """Five verified points of a frame: given directly, from a file of points, or from a landmarker or its name."""
     if isinstance(landmarks, (str, os.PathLike)):
         found = make_landmarker(os.fspath(landmarks))(frame, sample)
     elif callable(landmarks) and not isinstance(landmarks, np.ndarray):
@@ -252,7 +252,7 @@ def divide_and_conquer(curve: Float64Array, climb: int) -> int:
 
     Args:
         curve: (N,) magnitudes.
-        climb: how far one step of the final climb looks, frames.
+        climb: length of one step of the final climb, frames.
     """
     above = curve - curve.min()
     low, high = 0, len(curve)
@@ -291,10 +291,10 @@ def confidence(curve: Float64Array, raw: Float64Array, onset: int, apex: int, of
     Args:
         curve: (N,) smoothed.
         raw: (N,) as measured.
-        onset: row.
-        apex: row.
-        offset: row.
-        share: of the peak that is seen all over the face, see `everywhere`.
+        onset: its row.
+        apex: its row.
+        offset: its row.
+        share: share of the peak that appears all over the face, see `everywhere`.
     """
     height = _rise(curve, *_feet(curve, apex))
     # The difference of two frames has twice the variance of one.
@@ -307,13 +307,13 @@ def confidence(curve: Float64Array, raw: Float64Array, onset: int, apex: int, of
 
 
 def everywhere(cells: FloatArray, curve: Float64Array, apex: int, sigma: float) -> float:
-    """How much the rest of the face rises with the peak, in rises of the strongest cells of brows, eyes and mouth.
+    """Rise of the rest of the face with the peak, relative to the rise of the strongest cells of brows, eyes and mouth.
 
     Args:
         cells: (N, 196) lengths of the flow, see `htnet.preprocess.video.face_motion.FaceMotion`.
-        curve: (N,) smoothed, of the regions.
-        apex: its highest row.
-        sigma: by which it was smoothed, frames.
+        curve: (N,) smoothed curve of the regions.
+        apex: row of its maximum.
+        sigma: width of its smoothing, frames.
 
     Returns:
         0 or more; 1 if the face moves as much all over.
@@ -340,5 +340,5 @@ def _rise(curve: Float64Array, apex: int, before: int, after: int) -> float:
 
 
 def _spread(values: Float64Array, middle: float) -> float:
-    """Standard deviation of normal values about ``middle``, unmoved by a few large ones."""
+    """Robust standard deviation of normal values around ``middle``: a few large values have no effect."""
     return 1.4826 * float(np.median(np.abs(values - middle)))
