@@ -275,7 +275,7 @@ def cell_centers(side: int) -> Float64Array:
 
 @lru_cache(maxsize=1)
 def face_units() -> Float64Array:
-    """(28, 28, 2) float64: positions of the cells relative to the point between the eyes, in distances of the eyes."""
+    """(28, 28, 2) float64: positions of the cells relative to the point between the eyes, in eye distances."""
     left, right = np.array(TEMPLATE_28[0]), np.array(TEMPLATE_28[1])
     return (cell_centers(TEMPLATE_SIZE) + 0.5 - (left + right) / 2) / float(np.hypot(*(right - left)))
 

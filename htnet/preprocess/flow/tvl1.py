@@ -78,7 +78,7 @@ def _refuse_black(onset: Tensor, apex: Tensor) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Limit PyTorch to one thread."""
+    """Limit PyTorch to one thread, for the calling thread only."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -80,7 +80,7 @@ class TVL1Parameters(Checked):
     def from_names(cls, **parameters: Any) -> TVL1Parameters:
         """Build from keywords; an unknown name raises `InputError` with the nearest known ones."""
         try:
-            return _from_names(cast(Any, cls), **parameters)  # mypy takes the class for unhashable, as its objects are
+            return _from_names(cast(Any, cls), **parameters)  # mypy takes the class for unhashable like its objects
         except TypeError:  # unhashable values: refused with a message
             return cls.from_dict(parameters)
 
