@@ -391,10 +391,11 @@ def solve(onset, apex, flow, scratch, places, sizes, numbers, counts):  # type: 
         onset: (H, W), 0..255.
         apex: the same.
         flow: (2, H, W), filled.
-        scratch: memory; its length is computed in `tvl1_numba`.
+        scratch: memory; `tvl1_numba` computes its length.
         sizes: H and W of each scale, from the finest.
-        numbers: factors and weights, see `tvl1_numba.NUMBERS`.
-        counts: integers, see `tvl1_numba.COUNTS`; the iterations of each warp are written after them.
+        numbers: lambda theta, tau, tau / theta and epsilon; weights of the presmoothing and of the blur before halving.
+        counts: number of scales, warps and iterations; median, illumination; radii of the two blurs. The iterations of
+            each warp are written after them.
 
     Returns:
         0.
