@@ -157,7 +157,7 @@ def test_missing_clips_are_refused_by_name(manifest, keep, tmp_path, fail):
         with pytest.raises(ManifestError, match="no sample could be prepared"):
             prepare(mixed, tmp_path / "out", SPEC, TEMPLATE, **options)
     assert len(failed) == len(samples) - keep
-    assert all("names no clip" in message for message in failed.values())
+    assert all("has no clip" in message for message in failed.values())
 
 
 def test_models_without_motion_refuse_the_option(source, fail):
@@ -205,7 +205,7 @@ def test_a_cached_flow_image_with_a_clip_needs_points_of_the_clip(manifest, prep
 def test_a_clip_of_another_size_is_refused(manifest, tmp_path):
     small = save(tmp_path / "onset.png", np.zeros((SIDE // 2, SIDE // 2, 3), np.uint8) + 90)
     sample = dataclasses.replace(manifest.samples[0], onset=small, apex=small)
-    with pytest.raises(FrameError, match=r"64x64 px, the onset .*32x32 px"):
+    with pytest.raises(FrameError, match=r"64x64 px, but the onset .*32x32 px"):
         load_flow_set(dataclasses.replace(manifest, samples=(sample,)), SPEC, TEMPLATE, extras=EXTRAS)
 
 

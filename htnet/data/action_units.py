@@ -1,4 +1,4 @@
-"""Co-occurrence of facial action units in regions of the face."""
+"""Co-occurrence of action units in regions of the face."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.manifest import Sample
 from htnet.data.tables import cell_of, read_table
 
-#: Regions in the order of the co-occurrence, and the action units that move them. Left and right are those of the
-#: image; the subject's own are the other way round.
+#: Regions in the order of the co-occurrence matrix, and the action units that move them. Left and right are those of
+#: the image; the subject's own sides are reversed.
 REGION_UNITS: Mapping[str, frozenset[int]] = MappingProxyType(
     {
         "left_brow": frozenset({1, 2, 4}),
@@ -29,7 +29,8 @@ REGION_UNITS: Mapping[str, frozenset[int]] = MappingProxyType(
         "outer_lip": frozenset({10, 25}),
     }
 )
-#: Action units of the basic emotions: one prototype each of Ekman and Friesen's (FACS, EMFACS). Made of no data set.
+#: Action units of the basic emotions: one prototype of Ekman and Friesen (FACS, EMFACS) for each. They do not come from
+#: a data set.
 EMOTION_PROTOTYPES: Mapping[str, str] = MappingProxyType(
     {
         "happiness": "6+12",
@@ -46,8 +47,8 @@ EMOTION_PROTOTYPES: Mapping[str, str] = MappingProxyType(
 def active_regions(text: str) -> npt.NDArray[np.bool_]:
     """Which of `REGION_UNITS` are active in an annotation, (6,).
 
-    A unit of one side activates brow and eye of that side only: the subject's left is the image's right. Each of
-    several alternatives counts as active.
+    A unit of one side activates only the brow or eye of that side; the subject's left is the image's right. If units
+    are alternatives, all of them count as active.
 
     Raises:
         InputError: the text cannot be read.
@@ -67,18 +68,18 @@ def active_regions(text: str) -> npt.NDArray[np.bool_]:
 
 
 def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
-    """How often region j moves where region i does: ``count(i and j) / count(i)``.
+    """How often region j is active when region i is: ``count(i and j) / count(i)``.
 
-    Give the annotations of training subjects only: those of the left-out subject would leak its expressions.
+    Give only annotations of training subjects: those of the left-out subject would leak its expressions.
 
     Args:
         annotations: texts for `parse_action_units`, one per sample.
 
     Returns:
-        (6, 6), regions in the order of `REGION_UNITS`. The row of a region that never moves is 0.
+        (6, 6), regions in the order of `REGION_UNITS`. The row of a region that is never active is 0.
 
     Raises:
-        InputError: a text cannot be read.
+        InputError: a text cannot be parsed.
     """
     rows = [active_regions(text) for text in annotations]
     active = np.array(rows, dtype=np.float64).reshape(-1, len(REGION_UNITS))
@@ -88,9 +89,9 @@ def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
 
 
 def training_cooccurrence(samples: Iterable[Sample]) -> Float64Array:
-    """`au_cooccurrence` over the samples with annotated action units; the others are ignored.
+    """`au_cooccurrence` of the samples with annotated action units; the others are ignored.
 
-    An annotation that cannot be read is left out with a warning that names the sample.
+    An annotation that cannot be parsed is left out with a warning that names the sample.
 
     Args:
         samples: the training samples, never the test samples.
@@ -101,21 +102,21 @@ def training_cooccurrence(samples: Iterable[Sample]) -> Float64Array:
     annotated = [kept for s in samples if (kept := _kept(s.action_units, "the manifest", s.sample))]
     if not annotated:
         raise ManifestError(
-            "No training sample has action units to count. Fill the column 'action_units' (the official sheets have "
-            "them, SMIC excepted), or leave the model its own table."
+            "No training sample has annotated action units. Fill the column 'action_units' (the official sheets have "
+            "them, except that of SMIC), or let the model use its default table."
         )
     return au_cooccurrence(annotated)
 
 
 def read_action_units(path: str | PathLike[str], column: str = "Action Units") -> dict[str, str]:
-    """Annotations of a sheet by sample, ``{sub}_{filename_o}``, as `htnet.data.read_composite` names them.
+    """Annotations in a sheet, by sample; samples are named ``{sub}_{filename_o}``, as in `htnet.data.read_composite`.
 
-    A sample that is not annotated has "" (see `htnet.data.parse_annotation`). So has one whose cell cannot be read;
-    a warning names the cell and the fix.
+    A sample without annotation has "" (see `htnet.data.parse_annotation`). A cell that cannot be parsed also gives "",
+    and a warning names the cell and the fix.
 
     Args:
         path: CSV file with the columns ``sub``, ``filename_o`` and ``column``.
-        column: the annotation's column.
+        column: the column with the annotations.
 
     Raises:
         ManifestError: the file cannot be read, or lacks a column.
@@ -129,7 +130,7 @@ def read_action_units(path: str | PathLike[str], column: str = "Action Units") -
 
 
 def _kept(text: str, where: str, sample: str) -> str:
-    """The annotation if it can be read, else "" and a warning."""
+    """The annotation if it can be parsed; otherwise "", with a warning."""
     kept, notes = keep_readable(text, where, sample)
     for note in notes:
         warn_user(note)

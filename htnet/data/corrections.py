@@ -1,4 +1,4 @@
-"""Known typing errors in official annotation sheets, and their corrections."""
+"""Known typos in official annotation sheets, and their corrections."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Correction:
         dataset: name in `htnet.data.DATASETS`.
         subject: the row's subject.
         filename: the row's file name.
-        written: onset, apex and offset as the sheet has them; all three must be so.
-        meant: onset, apex and offset as they are meant.
-        source: how that is known.
+        written: onset, apex and offset in the sheet; the correction applies only if all three match.
+        meant: the correct onset, apex and offset.
+        source: the evidence for the correction.
     """
 
     dataset: str
@@ -33,7 +33,7 @@ CORRECTIONS = (
         "d",
         (3647, 2668, 2694),
         (2647, 2668, 2694),
-        "the onset lies 1000 frames behind apex and offset; public frame extractors read 2647 too",
+        "the onset is about 1000 frames after apex and offset; public frame extractors also read 2647",
     ),
 )
 
@@ -41,7 +41,7 @@ CORRECTIONS = (
 def find_correction(
     dataset: str, subject: str, filename: str, onset: int | None, apex: int | None, offset: int | None
 ) -> Correction | None:
-    """The correction of a row, None if it needs none."""
+    """The correction of a row; None if it needs none."""
     row = (dataset, subject.casefold(), filename.casefold(), (onset, apex, offset))
     for known in CORRECTIONS:
         if row == (known.dataset, known.subject.casefold(), known.filename.casefold(), known.written):

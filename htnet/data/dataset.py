@@ -20,15 +20,15 @@ from htnet.preprocess import Landmarker
 
 
 class MicroExpressionDataset(Dataset[dict[str, Any]]):
-    """Flow images of a manifest, for ``torch.utils.data.DataLoader``; each is read when it is requested.
+    """Flow images of a manifest, for ``torch.utils.data.DataLoader``; each image is read when it is requested.
 
-    An item is a dictionary that the loader's own collation takes: "image", (3, size, size) float32 in 0..255; "label",
-    the index of the class, where the samples have labels; "sample", "dataset" and "subject", text; and the extra inputs
-    requested. Where flow has to be computed, prepare the data once (`htnet.prepare`).
+    An item is a dictionary that the default collation of the loader accepts: "image", (3, size, size) float32 in
+    0..255; "label", the class index, if the samples have labels; the strings "sample", "dataset" and "subject"; and the
+    requested extra inputs. If the flow must be computed from frames, prepare the data once (`htnet.prepare`).
 
     Attributes:
         manifest: the samples.
-        spec: how the images are made; for a prepared folder as its images were made.
+        spec: the preprocessing settings; for a prepared folder, those that its images were computed with.
         classes: names of the classes, by index.
     """
 
@@ -42,23 +42,22 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
         transform: Callable[[Tensor], Tensor] | None = None,
         bit_depth: int | None = None,
     ) -> None:
-        """Store the settings; no picture is read yet.
+        """Store the settings; no image is read yet.
 
         Args:
             data: a manifest, its file, or a folder in a published layout (see `htnet.data.open_data`).
-            spec: how frames become images, and which regions are cut; by default the published flow image of the whole
-                face.
-            landmarks: source of the points of samples without: a landmarker, or a name or file for
+            spec: preprocessing settings; by default the published flow image of the whole face.
+            landmarks: source of the points of samples without points: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`, which each worker creates for itself.
-            extras: inputs read in addition to the image, of `htnet.models.EXTRA_INPUTS`: "points", "points68",
+            extras: inputs to read in addition to the image, from `htnet.models.EXTRA_INPUTS`: "points", "points68",
                 "motion".
             transform: function applied to each image, such as an augmentation; importable if workers are spawned.
-            bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+            bit_depth: bits per value of the frames if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
-            ManifestError: the data cannot be read, some samples have a label and others none, or motion is requested
-                and a sample has no clip.
-            InputError: an unknown name in ``extras``.
+            ManifestError: the data cannot be read, only some of the samples have labels, or motion is requested and a
+                sample has no clip.
+            InputError: ``extras`` contains an unknown name.
         """
         self.manifest = data if isinstance(data, Manifest) else open_data(data)
         self.spec = resolve_spec(self.manifest, spec or PreprocessSpec(layout="whole"))
@@ -73,7 +72,7 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
 
     @property
     def labels(self) -> list[int]:
-        """Index of the class of every sample, for samplers and splits.
+        """Class index of every sample, for samplers and splits.
 
         Raises:
             ManifestError: the samples have no labels.

@@ -1,4 +1,4 @@
-"""What annotation sheets write about the Facial Action Coding System (FACS), cell by cell."""
+"""Parser of the cells of annotation sheets that contain codes of the Facial Action Coding System (FACS)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from htnet.core.errors import InputError
 from htnet.core.facs import ACTION_UNITS, DESCRIBED, DESCRIPTORS, MOVEMENTS
 
-#: Cells that say that the sample is not annotated. CASME II (2014) has "?", CAS(ME)^2 "NULL" and "null".
+#: Cells that mean that the sample is not annotated. CASME II (2014) has "?", CAS(ME)^2 "NULL" and "null".
 NOT_ANNOTATED = frozenset({"", "?", "??", "-", "--", "/", ".", "null", "nan", "n/a", "na", "unknown"})
-#: Cells that say that a coder has looked and seen no unit.
+#: Cells that mean that the coder saw no action unit.
 NO_UNIT = frozenset({"none", "no au", "no aus", "no unit", "no units", "no action unit", "no action units"})
-#: An annotation is not longer, nor are its brackets deeper.
+#: Maximum length of an annotation in characters, and maximum nesting of its parentheses.
 _LONGEST, _DEEPEST = 300, 8
 
-#: What keyboards of several languages give for the signs of an annotation, and blanks that are not seen.
+#: ASCII equivalents of punctuation from keyboards of several languages, and of special and invisible blanks.
 _PLAIN = {
     **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms
     **dict.fromkeys(map(ord, "\ufe62\u2795"), "+"),
@@ -32,8 +32,8 @@ _BEFORE = rf"(?:{_LETTERS}|\(\s*{_LETTERS}\s*\))"
 _INTENSITY = r"(?:[A-E](?:/[A-E])*|\(\s*[A-E](?:\s*/\s*[A-E])*\s*\))"
 _SIDE = r"(?:[LR]|\([LR]\))"
 _SUFFIX = rf"(?:{_SIDE}?{_INTENSITY}|{_INTENSITY}?{_SIDE})"
-#: What follows a number: its intensity and a side, in either order, then marks. Letters after a blank are those of the
-#: next number where one follows.
+#: The part after a number: its intensity and a side, in either order, then marks. Letters after a blank belong to the
+#: next number if there is one.
 _AFTER = (
     rf"(?P<after>(?:{_SUFFIX}(?![0-9])|\s+{_SUFFIX}(?!\s*[0-9]))?)"
     r"(?=OR[\s(0-9LRATB]|[^A-Z]|$)(?P<marks>(?:\s*(?:\?|\(K\)))*)"
@@ -45,14 +45,14 @@ _SEPARATOR = re.compile(r"\s*(?:[+,;&\n]|AND\b)\s*")
 _OR = re.compile(r"\s*(?:OR(?=[\s(0-9LRATBM])|/)\s*")
 _OPEN = re.compile(rf"(?P<before>REF|{_LETTERS})?\s*\(\s*")
 _CLOSE = re.compile(rf"\s*\){_AFTER}")
-#: Not codes: remarks of SAMM's sheets, and 4DME's mark on its own.
+#: Parts that are not codes: remarks in SAMM's sheets, and 4DME's mark on its own.
 _REMARK = re.compile(r"SOFT FOCUS|GLARE|\(K\)")
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[ T].*)?|\d\d?:\d\d(?::\d\d)?")
 _HOW = (
     "Write units as 12, L12, 12L, R6A or 10A/B, joined by +, alternatives as (R6 or R12), descriptors as AD31 and "
     "movements as M57."
 )
-#: What to do with a cell that a spreadsheet has made something else of.
+#: The cure for a cell that a spreadsheet program has converted.
 AS_TEXT = "Format the column as text and type the units again"
 
 
@@ -62,10 +62,10 @@ class ActionUnit:
 
     Attributes:
         number: its number in FACS.
-        side: "left" or "right" side of the subject's face; None for both, or if not stated.
-        intensity: "A" (trace) to "E" (maximum), several if the coder was not sure ("AB"); "" if not stated.
-        mark: what the sheet notes after it: "?" (SAMM: its end is not clear) or "k" (4DME; its meaning is not
-            published); "" mostly.
+        side: "left" or "right" side of the subject's face; None for both sides, or if not stated.
+        intensity: "A" (trace) to "E" (maximum), several letters if the coder was unsure ("AB"); "" if not stated.
+        mark: a mark after the code in the sheet: "?" (SAMM: its end is not clear) or "k" (4DME; its meaning is not
+            published); usually "".
     """
 
     number: int
@@ -76,7 +76,7 @@ class ActionUnit:
 
 @dataclass(frozen=True)
 class ActionDescriptor:
-    """A FACS code that is not an action unit: an action descriptor, or a movement of head or eyes, for example.
+    """A FACS code that is not an action unit, for example an action descriptor, or a head or eye movement.
 
     Attributes:
         number: its number in FACS.
@@ -98,13 +98,13 @@ Code = ActionUnit | ActionDescriptor
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an annotation says.
+    """The content of an annotation.
 
     Attributes:
-        annotated: False where the sample is not annotated ("", "?", "null"); True with no ``units`` where a coder has
-            seen none ("none").
-        units: the action units, one entry for each term between separators: its alternatives, mostly one.
-        descriptors: action descriptors and movements, likewise.
+        annotated: False if the sample is not annotated ("", "?", "null"); True without ``units`` if the coder saw none
+            ("none").
+        units: the action units. Each term between separators has one entry with its alternatives, usually only one.
+        descriptors: action descriptors and movements, in the same form.
     """
 
     annotated: bool
@@ -113,19 +113,20 @@ class Annotation:
 
 
 def parse_annotation(text: str) -> Annotation:
-    """Read an annotation such as ``4+7+L10``, ``R6A+R12``, ``(R6 or R12)+R15``, ``AU12, AD38`` or ``12L``.
+    """Parse an annotation such as ``4+7+L10``, ``R6A+R12``, ``(R6 or R12)+R15``, ``AU12, AD38`` or ``12L``.
 
-    Terms are joined by "+", ",", ";", "&", "and", a line break or blanks, alternatives by "or" or "/" (which bind
-    tighter). L and R before or after a number are the subject's sides; before it stand also A (asymmetric), T and B
-    (top and bottom lip), which tell no side. A to E after it are intensities. SAMM's "ref(...)" is taken for
-    what stands in it. Of alternatives made of several units, as "(8+25) or 50", all are. Case is ignored.
+    Terms are joined by "+", ",", ";", "&", "and", a line break or blanks; alternatives are joined by "or" or "/", which
+    bind tighter. L and R before or after a number are the subject's sides. A (asymmetric), T and B (top and bottom lip)
+    may also precede a number; they state no side. A to E after a number are intensities. SAMM's "ref(...)" is replaced
+    by its content. If an alternative consists of several units, as in "(8+25) or 50", each of them counts as an
+    alternative. Case is ignored.
 
-    Which numbers are units, descriptors and movements is in `htnet.core.facs`. AD before a number makes it a
-    descriptor, M a movement.
+    `htnet.core.facs` defines which numbers are units, descriptors and movements. The prefix AD makes a number a
+    descriptor, and M makes it a movement.
 
     Raises:
-        InputError: a term is none of these, or FACS has no such code; the message says what to write. So also for what
-            a spreadsheet has made a number or a date of, as "2.00E+01".
+        InputError: a term has another form, or FACS has no such code; the message says what to write. This includes
+            cells that a spreadsheet program has converted to a number or a date, such as "2.00E+01".
     """
     plain = text.translate(_PLAIN).strip()
     if plain.casefold() in NOT_ANNOTATED:
@@ -143,27 +144,28 @@ def parse_action_units(text: str) -> tuple[tuple[ActionUnit, ...], ...]:
     """The action units of an annotation, without its descriptors and movements; see `parse_annotation`.
 
     Returns:
-        One entry for each term: its alternatives, mostly one. Empty where none is annotated, and where none was seen.
+        One entry for each term, with its alternatives, usually only one. Empty if the sample is not annotated, and if
+        the coder saw no unit.
 
     Raises:
-        InputError: as `parse_annotation`.
+        InputError: as `parse_annotation` does.
     """
     return parse_annotation(text).units
 
 
 def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tuple[str, tuple[str, ...]]:
-    """An annotation as stored in a sample, and a note for the user if it cannot be read.
+    """The annotation to store in a sample, and a note for the user if it cannot be parsed.
 
-    Every reader of action units goes through this, so one bad cell never ends a run and is never silent.
+    Every reader of action units uses this, so a bad cell never ends a run and is never ignored silently.
 
     Args:
-        text: the cell.
-        where: the cell's place, for the note.
-        sample: the sample that it speaks of.
-        spoiled: how a spreadsheet has changed the cell, with the fix; "" if nothing.
+        text: content of the cell.
+        where: location of the cell, for the note.
+        sample: the sample that the cell annotates.
+        spoiled: how a spreadsheet program has changed the cell, with the fix; "" if it has not.
 
     Returns:
-        The annotation, "" if there is none or it cannot be read; and the notes, none or one.
+        The annotation ("" if there is none or it cannot be parsed), and the notes (one or none).
     """
     try:
         if spoiled:
@@ -174,7 +176,7 @@ def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tupl
 
 
 class _Reader:
-    """Parser of one annotation: ``place`` is the position in ``plain``."""
+    """Parser of one annotation; ``place`` is the position in ``plain``."""
 
     def __init__(self, text: str, plain: str) -> None:
         self.text, self.plain, self.place, self.depth = text, plain.upper(), 0, 0
@@ -183,7 +185,7 @@ class _Reader:
         """All terms, to the end."""
         if len(self.plain) > _LONGEST:
             raise InputError(
-                f"An annotation of {len(self.plain)} characters ({self.text[:40]!r}...) is not one. {_HOW}"
+                f"An annotation of {len(self.plain)} characters ({self.text[:40]!r}...) is too long. {_HOW}"
             )
         found = self.terms()
         if self.place < len(self.plain):
@@ -191,11 +193,11 @@ class _Reader:
         return found
 
     def terms(self) -> list[tuple[Code, ...]]:
-        """Terms up to a closing bracket or the end."""
+        """Terms up to a closing parenthesis or the end."""
         found = list(self.term())
         while self.place < len(self.plain) and not self.plain[self.place :].lstrip().startswith(")"):
             if not self.take(_SEPARATOR):
-                # Blanks, or nothing after a bracket, as in "ref(7)12E".
+                # The separator is a blank, or nothing after a parenthesis, as in "ref(7)12E".
                 blank = self.plain[self.place].isspace()
                 if not blank and self.plain[self.place - 1] != ")":
                     raise self.wrong()
@@ -204,7 +206,7 @@ class _Reader:
         return found
 
     def term(self) -> list[tuple[Code, ...]]:
-        """One term with its alternatives; several where brackets hold several and no alternatives follow."""
+        """One term with its alternatives; several terms if parentheses contain several and no alternative follows."""
         found = self.part()
         if not (after := self.take(_OR)):
             return found
@@ -222,7 +224,7 @@ class _Reader:
         if found := self.take(_OPEN):
             self.depth += 1
             if self.depth > _DEEPEST:
-                raise self.wrong("has too many brackets in each other")
+                raise self.wrong("has too many nested brackets")
             inside = self.terms()
             closing = self.take(_CLOSE)
             if closing is None:
@@ -259,7 +261,7 @@ class _Reader:
         return ActionDescriptor(number, what, side, intensity, mark)
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Go on over what the pattern matches here, if it does."""
+        """Match the pattern at the current position, and move past the match if there is one."""
         found = pattern.match(self.plain, self.place)
         if found:
             self.place = found.end()
@@ -272,13 +274,13 @@ class _Reader:
 
 
 def _side(letters: str) -> str | None:
-    """The side stated by the letters before a number, if they agree."""
+    """The side that the letters before a number state, if they agree."""
     sides = {_SIDES.get(letter) for letter in re.findall("[A-Z]", letters)}
     return sides.pop() if len(sides) == 1 else None
 
 
 def _after(text: str) -> tuple[str | None, str]:
-    """Side and intensity."""
+    """Side and intensity in the letters after a number."""
     sides = re.findall("[LR]", text)
     return (_SIDES[sides[0]] if sides else None), "".join(re.findall("[A-E]", text))
 
@@ -288,12 +290,12 @@ def _with(code: Code, side: str | None, intensity: str) -> Code:
 
 
 def _refuse_numbers(text: str, plain: str) -> None:
-    """Refuse what was an annotation once, and is a number or a date now.
+    """Refuse an annotation that a spreadsheet program has converted to a number or a date.
 
-    "2E+1" (unit 2 at intensity E, and unit 1) looks like twenty to a spreadsheet, "4.7" like a number with a fraction.
+    It reads "2E+1" (unit 2 at intensity E, and unit 1) as twenty, and "4.7" as a decimal number.
 
     Raises:
-        InputError: it is such a text; the message names the fix.
+        InputError: ``plain`` is such a number or date; the message states the fix.
     """
     number = re.fullmatch(r"([0-9]+)(\.[0-9]+)?(?:E([+-]?)([0-9]+))?", plain)
     if number is not None:
@@ -302,8 +304,8 @@ def _refuse_numbers(text: str, plain: str) -> None:
         rounded = power is None and fraction is not None and (int(fraction[1:]) != 0 or whole.endswith("0"))
         if exponent or rounded or len(whole) > 2:
             raise InputError(
-                f"{text!r} is a number that a spreadsheet or a program made, perhaps of an annotation such as 2E+1. "
-                f"{AS_TEXT}."
+                f"{text!r} is a number that a spreadsheet program or a script wrote, perhaps from an annotation such "
+                f"as 2E+1. {AS_TEXT}."
             )
     if _DATE.fullmatch(plain):
-        raise InputError(f"{text!r} is a date or time that a spreadsheet made of an annotation. {AS_TEXT}.")
+        raise InputError(f"{text!r} is a date or time that a spreadsheet program made from an annotation. {AS_TEXT}.")

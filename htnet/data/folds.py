@@ -1,4 +1,4 @@
-"""Splits that keep each person on one side."""
+"""Splits in which no person is in both training and test set."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from htnet.core.words import listed
 from htnet.data.manifest import Manifest, check_indices
 
 Key = tuple[str, str]
-#: Longest fold name in characters; file systems take 255 bytes, and users of the name add to it.
+#: Maximum length of a fold name in characters; file systems allow 255 bytes, and the name becomes part of file names.
 _LONGEST = 120
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What is left out of one training: a subject, a data set, or a part of the subjects.
+    """A fold: what is left out of one training run (a subject, a data set, or several subjects).
 
     Attributes:
-        name: unique in its manifest and fit for a file name.
-        dataset: data set of the subject, or the one left out; empty if several subjects are.
-        subject: the subject left out; empty if a whole data set or several subjects are.
+        name: name of the fold, unique in its manifest and usable as a file name.
+        dataset: data set of the subject left out, or the data set left out; "" if several subjects are left out.
+        subject: the subject left out; "" if a whole data set or several subjects are left out.
         train: indices of all other samples, ascending.
         test: indices of the samples left out, ascending.
     """
@@ -42,15 +42,15 @@ class Fold:
 
     @property
     def title(self) -> str:
-        """What is left out, as the data name it; the name of a fold that leaves out several subjects."""
+        """Data set and subject left out, as written in the data; the fold's name if several subjects are left out."""
         return " ".join(part for part in (self.dataset, self.subject) if part) or self.name
 
 
 def leave_one_subject_out(manifest: Manifest) -> tuple[Fold, ...]:
-    """One fold for each subject, ordered by data set and subject.
+    """One fold per subject, ordered by data set and subject.
 
     Raises:
-        ManifestError: samples without subject, one file under two subjects, or fewer than two subjects.
+        ManifestError: samples have no subject, two subjects share a file, or there are fewer than two subjects.
     """
     members = _by_subject(manifest, range(len(manifest)))
     if len(members) < 2:
@@ -65,13 +65,14 @@ def leave_one_subject_out(manifest: Manifest) -> tuple[Fold, ...]:
 
 
 def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
-    """One fold for each data set, ordered and named by it: train on the others, test on it.
+    """One fold per data set, named after it and in the order of the names: train on the others, test on it.
 
-    Also called leave-one-database-out. Subjects are known by data set and name together, so a name that occurs in
-    two data sets counts as two people. Subjects need not be known.
+    Also called leave-one-database-out. A subject is identified by data set and name, so a name that occurs in two data
+    sets counts as two people. Samples need not have subjects.
 
     Raises:
-        ManifestError: samples without data set, one file under two subjects or data sets, or fewer than two data sets.
+        ManifestError: samples have no data set, two subjects or data sets share a file, or there are fewer than two
+            data sets.
     """
     without = [s.sample for s in manifest if not s.dataset]
     if without:
@@ -99,21 +100,22 @@ def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
 def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ...]:
     """Folds of several subjects each: every subject is left out once, with all its samples.
 
-    Subjects are placed one after the other, those with the most samples first, each into the fold in which the classes
-    are then most alike in number. Which come first among equals depends on ``seed`` and the subjects' names only, not
+    Subjects are assigned one by one, those with the most samples first, each to the fold that keeps the class counts
+    most balanced over the folds. The order of subjects with equal counts depends only on ``seed`` and their names, not
     on the order of the samples.
 
     Args:
         manifest: labeled samples with subjects.
         folds: number of folds, 2 or more.
-        seed: another seed, other folds.
+        seed: selects the order of subjects with equal counts, and so different folds.
 
     Returns:
-        The folds, called fold-1, fold-2, ...
+        The folds, named fold-1, fold-2, ...
 
     Raises:
         InputError: ``folds`` is below 2.
-        ManifestError: fewer subjects than folds, samples without subject or label, or one file under two subjects.
+        ManifestError: there are fewer subjects than folds, samples have no subject or label, or two subjects share a
+            file.
     """
     whole(ge=2).check("folds", folds)
     members = _by_subject(manifest, range(len(manifest)))
@@ -128,7 +130,7 @@ def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ..
     filled = np.zeros((folds, classes), dtype=np.int64)
     placed: list[list[int]] = [[] for _ in range(folds)]
     for number, key in enumerate(order):
-        # Every fold gets a subject; the spread of counts over folds grows least where the sum of squares does.
+        # Every fold gets a subject. The spread of counts over the folds grows least where the sum of squares does.
         grown = ((filled + counts[key]) ** 2).sum(1) - (filled**2).sum(1)
         empty = [k for k in range(folds) if not placed[k]]
         least = empty if len(empty) >= len(order) - number else range(folds)
@@ -139,15 +141,15 @@ def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ..
 
 
 def fixed_split(manifest: Manifest) -> tuple[Fold, ...]:
-    """The split that the manifest states: train on samples whose column ``split`` says train, test on those with test.
+    """The split in the manifest's column ``split``: train on samples with "train", test on samples with "test".
 
     Samples with another split, or none, are left out.
 
     Returns:
-        One fold, called "test".
+        One fold, named "test".
 
     Raises:
-        ManifestError: no sample has one of the two splits, a sample of either names no subject, or one file is in both.
+        ManifestError: one of the two splits has no samples, one of their samples has no subject, or they share a file.
     """
     train, test = (manifest.split(name) for name in ("train", "test"))
     number = {sample.sample: i for i, sample in enumerate(manifest)}
@@ -156,7 +158,7 @@ def fixed_split(manifest: Manifest) -> tuple[Fold, ...]:
 
 
 def _sides(manifest: Manifest, left_out: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Indices of the samples to train and to test on, both ascending."""
+    """Indices of the training samples and of the test samples, both ascending."""
     test = set(left_out)
     return tuple(i for i in range(len(manifest)) if i not in test), tuple(sorted(test))
 
@@ -166,23 +168,23 @@ def hold_out_subjects(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Split samples into two parts that share no subject.
 
-    From every data set with two or more subjects, the nearest integer to ``fraction`` of its
-    subjects is held out, but at least one and never all. Which ones depends on ``seed`` and the
-    subjects' names only, not on the order of the samples.
+    From every data set with two or more subjects, ``fraction`` of its subjects, rounded to the nearest integer, are
+    held out, but at least one and never all. The choice depends only on ``seed`` and the subjects' names, not on the
+    order of the samples.
 
     Args:
         manifest: the samples.
-        indices: which of them to split.
-        fraction: share of the subjects to hold out, between 0 and 1.
-        seed: another seed, another choice.
+        indices: indices of the samples to split.
+        fraction: fraction of the subjects to hold out, between 0 and 1.
+        seed: selects which subjects are held out.
 
     Returns:
-        Indices of the samples that stay and of those held out, both in the order of ``indices``.
+        Indices of the samples that remain and of those held out, both in the order of ``indices``.
 
     Raises:
         InputError: ``fraction`` is not between 0 and 1.
-        ManifestError: samples without subject, one file under two subjects, indices that do not
-            exist, or no data set with two subjects.
+        ManifestError: samples have no subject, two subjects share a file, an index does not exist, or no data set has
+            two subjects.
     """
     if not 0 < fraction < 1:
         raise InputError(f"fraction is {fraction}; give a fraction between 0 and 1.")
@@ -224,13 +226,13 @@ def _by_subject(manifest: Manifest, indices: Sequence[int]) -> dict[Key, list[in
 
 
 def _digest(*parts: str) -> str:
-    # Lengths keep ("a", "bc") and ("ab", "c") apart.
+    # The lengths distinguish ("a", "bc") from ("ab", "c").
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _fold_names(keys: Sequence[Key]) -> list[str]:
-    """Names like ``casme2-sub01``; a digest is added if two names differ only in case."""
+    """Names like ``casme2-sub01``; a digest is added if names differ only in case, or if a name is too long."""
     plain = [_plain_name(*key) for key in keys]
     alike = Counter(name.casefold() for name in plain)
     return [
@@ -240,7 +242,7 @@ def _fold_names(keys: Sequence[Key]) -> list[str]:
 
 
 def _plain_name(dataset: str, subject: str) -> str:
-    """Distinct for distinct keys: only a "-" between the parts, or inside the second, stays one."""
+    """A name that is distinct for distinct keys: "-" is kept only between the parts and inside the second part."""
     first = quote(dataset or subject, safe="").replace("-", "%2D").replace("~", "%7E")
     if first.startswith("."):
         first = "%2E" + first[1:]

@@ -1,4 +1,4 @@
-"""Annotated expressions in long recordings as intervals of frames: the ground truth of spotting."""
+"""Annotated expressions in long recordings as intervals of frames: the ground truth for spotting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from htnet.core.errors import ManifestError
 
-#: What an interval shows: a micro-expression, at most half a second, or a macro-expression, half a second to four.
+#: Kinds of intervals: micro-expressions, of at most 0.5 s, and macro-expressions, of 0.5 to 4 s.
 KINDS = ("micro", "macro")
 
 
@@ -17,19 +17,19 @@ class Interval:
     """One annotated expression in a recording.
 
     Attributes:
-        recording: the recording that it is in, unique in its data set.
+        recording: name of the recording that contains it, unique in the data set.
         subject: the person, unique only together with ``dataset``.
         kind: one of `KINDS`.
-        onset: number of its first frame, as the files of the recording are numbered.
-        apex: number of the apex frame; None if none is annotated.
-        offset: number of its last frame; None if none is annotated.
-        action_units: as annotated, for `htnet.data.parse_annotation`; "" if there are none.
-        label: the emotion as annotated, in lowercase; "" if there is none.
+        onset: number of its first frame, in the numbering of the recording's files.
+        apex: number of the apex frame; None if it is not annotated.
+        offset: number of its last frame; None if it is not annotated.
+        action_units: the annotated action units, for `htnet.data.parse_annotation`; "" if there are none.
+        label: the annotated emotion, in lowercase; "" if there is none.
         dataset: name of the data set.
         name: its name in the annotation; not unique.
 
     Raises:
-        ManifestError: an unknown kind, or an offset before the onset.
+        ManifestError: the kind is unknown, or the offset is before the onset.
     """
 
     recording: str
@@ -46,7 +46,7 @@ class Interval:
     def __post_init__(self) -> None:
         """Check the kind and the order of the frames."""
         if self.kind not in KINDS:
-            raise ManifestError(f"The interval {self.name!r} is of the kind {self.kind!r}. Known: micro, macro.")
+            raise ManifestError(f"The interval {self.name!r} has the kind {self.kind!r}. Known: micro, macro.")
         if self.offset is not None and self.offset < self.onset:
             raise ManifestError(
                 f"The interval {self.name!r} of {self.recording!r} ends at frame {self.offset}, before its onset "
@@ -60,8 +60,8 @@ class Intervals:
 
     Attributes:
         intervals: the expressions, in the order of the annotation.
-        recordings: folder of the frames of each available recording, including those without any expression.
-        source: where they were read from.
+        recordings: folder of frames of each available recording, including recordings without expressions.
+        source: where the annotation was read from.
         excluded: (name, reason) of annotated expressions that are left out.
         missing: recordings in the annotation whose frames are missing.
         notes: notes for the user, one sentence each.

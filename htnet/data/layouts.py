@@ -29,7 +29,7 @@ from htnet.data.published import with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.preprocess.pairs import pair_fault
 
-#: What became of the samples, beside the manifest of a prepared folder.
+#: Report on the samples, in the same folder as the manifest of a prepared folder.
 REPORT_FILE = "report.json"
 COMPOSITE_LIST = "combined_3_class2_for_optical_flow.csv"
 COMPOSITE_IMAGES = "STSNet_whole_norm_u_v_os"
@@ -48,10 +48,10 @@ def read_composite(root: StrPath) -> Manifest:
     """Read the published composite (MEGC 2019) of CASME II, SAMM and SMIC.
 
     ``root`` contains ``combined_3_class2_for_optical_flow.csv`` and the folder ``STSNet_whole_norm_u_v_os``
-    of flow images named ``{sub}_{filename_o} .png``; the blank may be missing. Complete, it has 442
-    samples of 68 subjects. A sample is named ``{sub}_{filename_o}``, its data set is "casme2", "samm"
-    or "smic". If ``root`` also contains ``landmarks_yunet_224px.csv``, five points of each apex face in px of
-    224 px faces, that table is every sample's ``landmarks``.
+    of flow images named ``{sub}_{filename_o} .png``; the blank may be missing. The complete set has 442
+    samples of 68 subjects. A sample is named ``{sub}_{filename_o}``; its data set is "casme2", "samm"
+    or "smic". If ``root`` also contains ``landmarks_yunet_224px.csv``, with five points of each apex face in px of
+    224 px faces, this table becomes the ``landmarks`` of every sample.
 
     Raises:
         ManifestError: the folder does not have this layout, or images are missing.
@@ -79,10 +79,10 @@ def list_three_norm(root: StrPath) -> list[str]:
     """Subjects of the published leave-one-subject-out folders, sorted.
 
     Args:
-        root: folder of the folders ``{subject}/u_train`` and ``{subject}/u_test``.
+        root: folder that contains ``{subject}/u_train`` and ``{subject}/u_test``.
 
     Raises:
-        ManifestError: it contains no such folder.
+        ManifestError: ``root`` contains no such folder.
     """
     root = as_path(root, "root")
     if not os.path.isdir(root):
@@ -96,21 +96,21 @@ def list_three_norm(root: StrPath) -> list[str]:
 def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest, Manifest]:
     """Read one of the published leave-one-subject-out folders ``{subject}/u_train|u_test/{label}/{image}``.
 
-    The layout does not contain the data set of an image, so ``dataset`` is "" everywhere. A sample is
-    named after its file, without ".png" and the blank before it. A test image's subject is the folder's
-    name. A training image's subject is its file name up to the first "_", as all published names begin
-    with the subject; it is "" where there is no "_".
+    The layout does not state the data set of an image, so ``dataset`` is always "". A sample is named after its file,
+    without ".png" and the blank before it. The subject of a test image is the name of the folder. The subject of a
+    training image is its file name up to the first "_", because all published names begin with the subject; it is ""
+    if there is no "_".
 
     Args:
-        root: folder of the subject folders, or the subject's own folder.
-        subject: the subject left out, one of `list_three_norm`; None if ``root`` is its own folder.
+        root: folder of the subject folders, or the folder of one subject.
+        subject: the subject left out, one of `list_three_norm`; None if ``root`` is the folder of one subject.
 
     Returns:
-        The training and the test manifest. The ``notes`` of both name what differs from the published list.
+        The training and the test manifest. The ``notes`` of both list the differences from the published list.
 
     Raises:
-        ManifestError: the folder is not as described, a sample is in both parts, or so is the subject, by the names
-            of the files.
+        ManifestError: the folder does not have this layout, or a sample or (according to the file names) a subject is
+            in both parts.
     """
     root = as_path(root, "root")
     if subject is None:
@@ -144,9 +144,8 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
     for sample in train:
         if is_named(sample.subject) and person_key(sample.subject) == left_out:
             raise ManifestError(
-                f"{folder / 'u_train'} contains {sample.sample!r}, which by its name shows the subject "
-                f"{sample.subject!r} "
-                f"that {folder} leaves out. Remove it, or correct its name."
+                f"{folder / 'u_train'} contains {sample.sample!r}, which according to its name shows the subject "
+                f"{sample.subject!r} that {folder} leaves out. Remove it, or correct its name."
             )
     both = sorted({s.sample for s in train} & {s.sample for s in test})
     if both:
@@ -165,8 +164,8 @@ def _labeled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
         if subject is not None:
             if person and person_key(person) != person_key(subject):
                 raise ManifestError(
-                    f"{image} shows the subject {person!r} by its name, but lies in the folder of {subject!r}. Move or "
-                    "rename it."
+                    f"According to its name, {image} shows the subject {person!r}, but it is in the folder of "
+                    f"{subject!r}. Move or rename it."
                 )
             person = subject
         yield Sample(name, subject=person, label=_by_number(image.parent.name, EMOTIONS, str(image)), flow=image)
@@ -182,23 +181,23 @@ def read_casme3(
 ) -> Manifest:
     """Read the annotation of CAS(ME)^3 part A and find its frames.
 
-    A sample is named ``{Subject}_{Filename}_{Apex}``, such as "spNO.1_b_175". Its data set is "casme3". Its clip are
-    the frames from onset to offset, where the frame in ``imagename_apex_offset`` is there.
+    A sample is named ``{Subject}_{Filename}_{Apex}``, such as "spNO.1_b_175". Its data set is "casme3". If the frame in
+    ``imagename_apex_offset`` exists, its clip consists of the frames from onset to offset.
 
     Args:
         annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects); None for the
             one in ``root``.
-        root: folder that the paths in the columns ``imagename_onset`` and ``imagename_apex`` begin at.
+        root: folder to which the paths in the columns ``imagename_onset`` and ``imagename_apex`` are relative.
         label: "label_for_3" for `htnet.types.EMOTIONS`; "label_for_7" for the emotions of the column
             ``emotion``, in the order of their numbers in that file (happy, surprise, sad, disgust, fear,
             anger).
         classes: other names for the classes, in the same order.
-        missing: "raise" refuses missing frames; "skip" leaves such samples out and names them in
+        missing: "raise" refuses missing frames; "skip" leaves such samples out and lists them in
             ``Manifest.skipped``.
         no_apex: handling of samples whose apex is not after their onset (28 of the 687): "middle" uses the
             frame midway between onset and offset and lists them in ``Manifest.middle_apex``; "exclude" leaves
-            them out, listed in ``Manifest.excluded``. If the offset is not after the onset either, a sample is left
-            out and listed in any case.
+            them out and lists them in ``Manifest.excluded``. If the offset is not after the onset either, a sample is
+            always left out and listed there.
 
     Raises:
         ManifestError: the annotation is invalid, or frames are missing.
@@ -224,7 +223,7 @@ def read_casme3(
     names = dict(enumerate(EMOTIONS)) if label == "label_for_3" else _numbered_emotions(annotation, rows)
     if classes is not None:
         if isinstance(classes, str) or len(classes) != len(names):
-            raise ManifestError(f"classes is {classes!r}, but {label} has {len(names)} classes. Name them all.")
+            raise ManifestError(f"classes is {classes!r}, but {label} has {len(names)} classes. Give all their names.")
         names = dict(zip(names, classes, strict=True))
     samples, skipped, absent, excluded = [], [], [], []
     notes: list[str] = []
@@ -290,7 +289,7 @@ def read_casme3(
 
 @dataclass(frozen=True)
 class _EditedFrames:
-    """The frames that a row of the edited annotation is read with, as `htnet.data.degenerate.ApexChoice` says."""
+    """Onset and apex frame for a row of the edited annotation; see `htnet.data.degenerate.ApexChoice`."""
 
     onset: Path
     apex: Path | None
@@ -300,7 +299,7 @@ class _EditedFrames:
 
 
 def _edited_frames(root: Path, row: Mapping[str, str], name: str) -> _EditedFrames:
-    # The package of readers imports this module, so it cannot be imported before.
+    # The package of readers imports this module, so it cannot be imported at the top.
     with loading():
         from htnet.data.datasets.clips import read_clip
 
@@ -330,14 +329,14 @@ def _frame_number(stem: str) -> int | None:
 
 
 def _with_clip(sample: Sample, onset: Path, offset: Path) -> Sample:
-    """The sample with its clip, the frames from onset to offset, where the offset's frame lies beside the onset's."""
+    """Add the clip from onset to offset to a sample if the offset frame is in the same folder as the onset frame."""
     if offset.parent != onset.parent or not os.path.isfile(offset) or pair_fault(None, None, onset.name, offset.name):
         return sample
     return replace(sample, clip=onset.parent, clip_first=onset.name, clip_last=offset.name)
 
 
 def _numbered_emotions(annotation: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[int, str]:
-    """Number to emotion, ascending; both must tell the same classes apart."""
+    """The emotion of each class number, ascending; a number must always have the same emotion."""
     found: dict[int, str] = {}
     for line, row in rows:
         where = f"{annotation}, line {line}"
@@ -357,23 +356,24 @@ def _whole_number(text: str, where: str) -> int:
 def _by_number(text: str, classes: Sequence[str], where: str) -> str:
     number = _whole_number(text, where)
     if not 0 <= number < len(classes):
-        raise ManifestError(f"{where}: label {number} is none of 0..{len(classes) - 1} ({', '.join(classes)}).")
+        raise ManifestError(f"{where}: label {number} is not in 0..{len(classes) - 1} ({', '.join(classes)}).")
     return classes[number]
 
 
 def open_data(path: StrPath, **options: Any) -> Manifest:
-    """Open a data set in any accepted form.
+    """Open a data set in any accepted format.
 
-    In this order: a manifest file (``*.csv``); a folder that contains ``manifest.csv``; the composite
-    (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`). ``Manifest.notes``
-    contains the differences from the published list of a known data set, and the notes of a prepared folder's report.
+    The formats are tried in this order: a manifest file (``*.csv``); a folder that contains ``manifest.csv``; the
+    composite (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`).
+    ``Manifest.notes`` contains the differences from the published list of a known data set, and the notes of a prepared
+    folder's report.
 
     Args:
         path: file or folder.
         **options: passed on to the reader: `read_manifest` or `read_casme3`.
 
     Raises:
-        ManifestError: it is none of these, the data are invalid, or the reader has no such option.
+        ManifestError: the format is not accepted, the data are invalid, or the reader has no such option.
     """
     path = as_path(path, "path")
     if os.path.isfile(path) and path.suffix.lower() == ".csv":
@@ -388,7 +388,7 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     if not os.path.exists(path):
         raise ManifestError(missing(path))
     if found := hint(path):
-        raise ManifestError(f"This takes a manifest or a prepared folder.{found}")
+        raise ManifestError(f"Give a manifest or a prepared folder.{found}")
     raise ManifestError(
         f"{path} is not a data set in a known format. Accepted: a manifest (*.csv); a folder with "
         f"{MANIFEST_FILE}; a folder "
@@ -398,10 +398,10 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
 
 
 def _with_notes(manifest: Manifest, path: Path) -> Manifest:
-    """The manifest with the notes of a prepared folder's report, and its differences from what is published."""
+    """The manifest with the notes of a prepared folder's report, and its differences from the published lists."""
     report: Any = {}
     if path.name == MANIFEST_FILE:
-        with contextlib.suppress(OSError, ValueError):  # there is none, or it is one of something else
+        with contextlib.suppress(OSError, ValueError):  # there is no report, or the file is something else
             report = read_json(path.parent / REPORT_FILE)
     published = _field(report, "published", dict)
     told = tuple(map(str, _field(published, "differences", list)))
@@ -412,19 +412,19 @@ def _with_notes(manifest: Manifest, path: Path) -> Manifest:
 
 
 def _field(content: Any, name: str, kind: type[Any]) -> Any:
-    """A field of a report, empty if it is missing or of another kind."""
+    """A field of a report; empty if it is missing or has another type."""
     found = content.get(name) if isinstance(content, dict) else None
     return found if isinstance(found, kind) else kind()
 
 
 def find_casme3(root: Path) -> Path | None:
-    """The annotation of CAS(ME)^3 in a folder, None if there is none."""
+    """The annotation of CAS(ME)^3 in a folder; None if there is none."""
     files = sorted(root.glob("*.csv")) if os.path.isdir(root) else []
     found = [file for file in files if is_casme3(file)]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ManifestError(
-            f"{root} contains {len(found)} annotations of CAS(ME)^3 ({names}). Say which: use read_casme3."
+            f"{root} contains {len(found)} annotations of CAS(ME)^3 ({names}). Choose one with read_casme3."
         )
     return found[0] if found else None
 
@@ -432,7 +432,7 @@ def find_casme3(root: Path) -> Path | None:
 def is_casme3(file: Path) -> bool:
     """Whether a CSV file is the edited annotation of CAS(ME)^3.
 
-    By name or columns, so a renamed file is recognized and a damaged one gets a specific message.
+    It is recognized by name or by columns, so a renamed file is accepted and a damaged one gets a specific message.
     """
     if file.name.endswith("edited.csv"):
         return True

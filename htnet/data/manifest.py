@@ -1,4 +1,4 @@
-"""The manifest: the common interface to all data sets."""
+"""The manifest: the common representation of all data sets."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.preprocess.pairs import pair_fault
 
 MANIFEST_FILE = "manifest.csv"
-#: Columns of a manifest file; only ``sample`` must be there.
+#: Columns of a manifest file; only ``sample`` is required.
 COLUMNS = (
     *("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks"),
     *("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "apex_source", "classes"),
 )
 PATH_COLUMNS = ("onset", "apex", "flow", "landmarks", "clip", "motion", "image")
-#: Fields of a sample that are a text.
+#: Fields of a sample that are strings.
 _TEXTS = ("sample", "dataset", "subject", "split", "clip_first", "clip_last", "action_units", "apex_source")
-#: Columns that are written only where a sample fills them.
+#: Columns that are written only if at least one sample has a value.
 _RARE = ("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "apex_source", "classes")
-#: What the column ``split`` can say.
+#: Values of the column ``split``.
 SPLITS = ("train", "val", "test")
-#: What the column ``apex_source`` can say; "" is an apex that is annotated, or not known to be anything else.
+#: Values of the column ``apex_source``; "" means that the apex is annotated, or that its source is unknown.
 APEX_SOURCES = ("", "middle")
-#: Stands between the names in the column ``classes``.
+#: Separator of the names in the column ``classes``.
 CLASS_MARK = "|"
-#: Labels that are read as indexes of `EMOTIONS` where no classes are given.
+#: Labels that are read as indexes of `EMOTIONS` if no classes are given.
 _NUMBERS = ("0", "1", "2")
 
 
@@ -58,28 +58,28 @@ class Sample:
         sample: identifier, unique in its manifest.
         dataset: name of the data set it comes from.
         subject: identifier of the person, unique only together with ``dataset``.
-        label: class name, None if unknown.
-        onset: frame file at the start of the expression.
-        apex: frame file of the strongest expression.
-        flow: precomputed flow image.
-        landmarks: file with the five points: px of ``onset`` if there is one, otherwise of ``flow``. A table of
-            many samples whose name ends in ``_224px.csv`` contains px of 224 px faces.
-        image: a single face, for models that read a face and no motion.
-        split: the part of the data set it belongs to, one of `SPLITS`; "" if there are none.
+        label: class name; None if unknown.
+        onset: file of the onset frame.
+        apex: file of the apex frame.
+        flow: file of a precomputed flow image.
+        landmarks: file with the five points, in px of ``onset`` if there is one, otherwise in px of ``flow``. A table
+            of many samples whose name ends in ``_224px.csv`` contains px of 224 px faces.
+        image: file of a single face, for models that read a face without motion.
+        split: the split that the sample belongs to, one of `SPLITS`; "" if there are none.
         clip: a video file, or a folder of frames, that shows the expression from onset to offset; for models that
             read motion.
-        clip_first: the onset frame in ``clip``: its number, counted from 0, or the name of its file in the folder;
-            "" for the first one.
-        clip_last: the offset frame, likewise; "" for the last one.
-        motion: motion features of the clip, as `htnet.data.prepare.prepare` stores them; used instead of ``clip``.
-        action_units: annotated action units, for `parse_annotation`; "" if they are not annotated, "none" where a
-            coder has seen none.
+        clip_first: the onset frame in ``clip``: its number, counted from 0, or its file name in the folder; "" for the
+            first frame.
+        clip_last: the offset frame, in the same form; "" for the last frame.
+        motion: file of the clip's motion features, as `htnet.data.prepare.prepare` writes it; used instead of ``clip``.
+        action_units: annotated action units, for `parse_annotation`; "" if they are not annotated, "none" if the coder
+            saw none.
         apex_source: source of the apex: "middle" for the frame midway between onset and offset, used
             if no apex is annotated or the annotated one is impossible; "" otherwise.
 
     Raises:
-        InputError: a file is no path.
-        ManifestError: a name is no text.
+        InputError: a file is not given as a path.
+        ManifestError: a name is not a string.
     """
 
     sample: str
@@ -100,13 +100,13 @@ class Sample:
     apex_source: str = ""
 
     def __post_init__(self) -> None:
-        """Paths that are given as text become paths; what is neither, and names that are no text, are refused."""
+        """Convert file names to paths; refuse other types, and names that are not strings."""
         for name in PATH_COLUMNS:
             if (value := getattr(self, name)) is not None and not isinstance(value, Path):
                 object.__setattr__(self, name, as_path(value, name))
         for name in _TEXTS:
             if not isinstance(value := getattr(self, name), str):
-                refuse_type(name, value, str, "a text", ManifestError)
+                refuse_type(name, value, str, "a string", ManifestError)
         if self.label is not None:
             refuse_type("label", self.label, str, "the name of a class, or None", ManifestError)
 
@@ -127,23 +127,22 @@ class Manifest:
     Attributes:
         samples: the samples.
         classes: class names; a label's index is its position here.
-        source: where the manifest was read from; used in messages.
+        source: where the manifest was read from, for messages.
         skipped: identifiers of samples left out because their files are missing.
-        missing_files: the files they lack.
-        excluded: (identifier, label as annotated) of samples left out because their label belongs to no class;
-            another reason is given in brackets after the label.
+        missing_files: the missing files of these samples.
+        excluded: (identifier, annotated label) of samples left out because their label belongs to no class; any other
+            reason is given in parentheses after the label.
         middle_apex: identifiers of samples with a missing or impossible apex, for which the middle frame is used.
-        notes: notes of the reader for the user, one sentence each: corrected values, differences
-            from the published list of a known set, cells that could not be read.
+        notes: the reader's notes for the user, one sentence each: corrected values, differences
+            from the published list of a known set, cells that could not be parsed.
         identities_from: where the subjects were read from, such as "the column 'subject' of samples.csv".
-        compared_with: the published lists that the samples were compared with, by the names that
-            `htnet.data.published.differences` takes; empty if the column ``dataset`` says which.
+        compared_with: names of the published lists that the samples were compared with, as in
+            `htnet.data.published.differences`; empty if the column ``dataset`` determines them.
         differences: the notes on differences from these lists.
 
     Raises:
         ManifestError: a sample or class occurs twice, a label is not a class, a split is not in `SPLITS`, a subject
-            is in two splits, or the subjects are ambiguous: see
-            `htnet.core.identity.check_identities`.
+            is in two splits, or the subjects are ambiguous (see `htnet.core.identity.check_identities`).
     """
 
     samples: tuple[Sample, ...]
@@ -179,7 +178,7 @@ class Manifest:
         self._check_splits()
 
     def _check_splits(self) -> None:
-        """Refuse unknown splits, and people on both sides of one."""
+        """Refuse unknown splits, and people who are in two splits."""
         found: dict[tuple[str, str], Sample] = {}
         for sample in self.samples:
             if sample.split not in ("", *SPLITS):
@@ -192,7 +191,7 @@ class Manifest:
                 if other.split != sample.split:
                     raise ManifestError(
                         f"{self.source}: subject {sample.subject!r} is in two splits: sample {other.sample!r} in "
-                        f"{other.split!r}, sample {sample.sample!r} in {sample.split!r}. Put each person into one."
+                        f"{other.split!r}, sample {sample.sample!r} in {sample.split!r}. Put each person in one split."
                     )
 
     def __len__(self) -> int:
@@ -205,7 +204,7 @@ class Manifest:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes for a report on these samples: ``notes``, classes with one sample, replaced apexes."""
+        """Notes for a report on these samples: ``notes``, classes with a single sample, and replaced apexes."""
         notes = (*self.notes, *self._single())
         replaced = [s.sample for s in self.samples if s.apex_source == "middle"]
         if not replaced:
@@ -213,11 +212,11 @@ class Manifest:
         what = "1 apex is" if len(replaced) == 1 else f"{len(replaced)} apexes are"
         return (
             *notes,
-            f"{what} not annotated or impossible, the middle frame of the clip was used: {', '.join(replaced)}.",
+            f"{what} not annotated or impossible; the middle frame of the clip was used: {', '.join(replaced)}.",
         )
 
     def _single(self) -> list[str]:
-        """Classes with one sample beside classes with more, which may be typing errors and cannot be learned."""
+        """Classes with a single sample, if others have more: they may be typos, and cannot be learned."""
         counts = Counter(s.label for s in self.samples if s.label is not None)
         single = [s for s in self.samples if s.label is not None and counts[s.label] == 1]
         if not single or len(single) == len(counts):
@@ -234,7 +233,7 @@ class Manifest:
         """(N,) class indexes.
 
         Raises:
-            ManifestError: samples without label; the message names them.
+            ManifestError: samples have no label; the message names them.
         """
         without = [s.sample for s in self.samples if s.label is None]
         if without:
@@ -246,17 +245,17 @@ class Manifest:
         """The samples at ``indices``, in that order, with the same classes.
 
         Raises:
-            ManifestError: an index out of range, or given twice.
+            ManifestError: an index is out of range, or given twice.
         """
         chosen = [operator.index(i) for i in indices]
         check_indices(chosen, self)
         return replace(self, samples=tuple(self.samples[i] for i in chosen))
 
     def by_name(self) -> list[int]:
-        """Indices of the samples by data set, subject and identifier.
+        """Indices of the samples, sorted by data set, subject and identifier.
 
-        Trainings and evaluations take samples in this order: that of a table's rows changes nothing. The data sets of
-        the composite set of MEGC 2019 come first, in its order.
+        Trainings and evaluations use this order, so results do not depend on the order of a table's rows. The data sets
+        of the composite set of MEGC 2019 come first, in the order of its table.
         """
 
         def place(i: int) -> tuple[int, str, str, str]:
@@ -270,8 +269,8 @@ class Manifest:
         """The samples of one split, with the same classes.
 
         Raises:
-            ManifestError: there are none (the message names the splits that have some), or there are several and a
-                sample names no subject, or one file is in two of them.
+            ManifestError: the split has no samples (the message names those that have), or there are several splits and
+                a sample in them has no subject, or two subjects or data sets share a file.
         """
         chosen = [i for i, sample in enumerate(self.samples) if sample.split == name]
         if not chosen:
@@ -287,10 +286,10 @@ class Manifest:
         return self.subset(chosen)
 
     def write(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
+        """Write a manifest file for `read_manifest`; its paths are relative to its folder.
 
-        Labels are written as class names. If these would not give the same classes in the same
-        order again, the column ``classes`` contains the classes in each row. The file is written atomically.
+        Labels are written as class names. If the labels alone do not determine the classes and their order, the column
+        ``classes`` lists the classes in each row. The file is written atomically.
 
         Args:
             path: the file; missing folders are created.
@@ -317,7 +316,7 @@ class Manifest:
             raise ManifestError(f"{path} cannot be written: {why}. Choose another place.") from error
 
     def _classes_to_write(self) -> dict[str, str]:
-        """The column ``classes`` and its content; empty if the labels give the same classes."""
+        """The column ``classes`` and its content; empty if the labels alone determine the classes."""
         labels = {s.label for s in self.samples if s.label is not None}
         plain = EMOTIONS if labels <= set(EMOTIONS) else tuple(sorted(labels))
         ambiguous = any(map(str.isdecimal, labels)) or len({label.casefold() for label in labels}) < len(labels)
@@ -326,7 +325,7 @@ class Manifest:
         if any(CLASS_MARK in name or name != name.strip() or not name for name in self.classes):
             raise ManifestError(
                 f"{self.source}: the classes {self.classes!r} cannot be written; use names without {CLASS_MARK!r} "
-                "and without blanks around them."
+                "and without surrounding blanks."
             )
         return {"classes": CLASS_MARK.join(self.classes)}
 
@@ -340,31 +339,31 @@ def read_manifest(
 ) -> Manifest:
     """Read a manifest file.
 
-    A CSV file (see `htnet.core.csv_files`) with a header that names any of ``sample`` (required), ``dataset``,
-    ``subject``, ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``,
-    ``motion``, ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
-    folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
-    Identifiers are text: "006" stays "006". Action units that cannot be read are left out and named in
-    ``Manifest.notes``. A label is a class name or a class index. ``classes`` contains all class
-    names in order with "|" between them, the same in every row.
+    A manifest file is a CSV file (see `htnet.core.csv_files`) whose header names any of ``sample`` (required),
+    ``dataset``, ``subject``, ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``,
+    ``clip_last``, ``motion``, ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative
+    to the file's folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
+    Identifiers are text: "006" stays "006". Action units that cannot be parsed are left out and named in
+    ``Manifest.notes``. A label is a class name or a class index. ``classes`` contains all class names in order,
+    separated by "|", and must be the same in every row.
 
     Args:
         path: the file.
-        classes: class names in order. By default those of the column ``classes``; without it
-            `htnet.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
+        classes: class names in order. By default those of the column ``classes``; without this column
+            `htnet.types.EMOTIONS` if every label is one of these names or an index of them, otherwise the sorted
             distinct labels.
         check_files: check whether all files exist.
         need_label: refuse samples without label.
-        degenerate: handling of a pair whose apex is its onset or lies before it, or whose clip ends before it
-            begins, as far as the file names show (see `htnet.data.degenerate`): "raise" refuses the manifest
-            and names all of them; "skip" leaves them out, named in ``Manifest.excluded``; "keep" keeps them, for
-            predictions that flag them.
+        degenerate: handling of pairs whose apex is the onset or a frame before it, or whose clip ends before it
+            begins, as far as the file names show this (see `htnet.data.degenerate`): "raise" refuses the manifest
+            and names all such samples; "skip" leaves them out and lists them in ``Manifest.excluded``; "keep" keeps
+            them, for predictions that flag them.
 
     Returns:
         The manifest.
 
     Raises:
-        ManifestError: the file is not as described; the message names file, line and cure.
+        ManifestError: the file does not have this format; the message names file, line and cure.
     """
     path = as_path(path, "path")
     check_choice("degenerate", degenerate)
@@ -427,12 +426,12 @@ def read_manifest(
 
 
 def sample_fault(sample: Sample) -> str:
-    """Why a sample's pair is degenerate, as far as its file names show; "" if it is not."""
+    """Why a sample's pair is degenerate, as far as its file names show this; "" if it is not."""
     return pair_fault(sample.onset, sample.apex, sample.clip_first, sample.clip_last)
 
 
 def _refuse_other(path: Path) -> None:
-    """Refuse a file that is not a manifest, with what takes it."""
+    """Refuse a file that is not a manifest; the message names the command or call that accepts it."""
     if not os.path.exists(path):
         raise ManifestError(missing_path(path))
     if os.path.isfile(path / MANIFEST_FILE):
@@ -449,10 +448,10 @@ def _is_there(path: Path, column: str) -> bool:
 
 
 def check_indices(indices: Sequence[int], manifest: Manifest) -> None:
-    """Raise an error unless ``indices`` are distinct places in ``manifest``."""
+    """Raise an error unless ``indices`` are distinct and valid for ``manifest``."""
     for i in indices:
         if not 0 <= i < len(manifest):
-            raise ManifestError(f"{manifest.source}: there is no sample {i}; give indices of 0..{len(manifest) - 1}.")
+            raise ManifestError(f"{manifest.source}: there is no sample {i}; give indices in 0..{len(manifest) - 1}.")
     twice = [i for i, count in Counter(indices).items() if count > 1]
     if twice:
         raise ManifestError(f"{manifest.source}: index {twice[0]} is given more than once; give distinct ones.")
@@ -480,7 +479,7 @@ def _class_names(
         alike = [other for other in labels if other != label and other.casefold() == label.casefold()]
         if alike:
             raise ManifestError(
-                f"{path}, line {line}: label {label!r} differs from {alike[0]!r} in capitals only. Write them alike."
+                f"{path}, line {line}: label {label!r} differs from {alike[0]!r} only in case. Use one spelling."
             )
     counts = Counter(row.get("label", "").strip() for _, row in rows)
     for label, line in sorted(labels.items(), key=lambda item: (counts[item[0]], item[1])):
@@ -488,7 +487,7 @@ def _class_names(
             there = f"which {counts[other]} have" if other in counts else "which is the name of an emotion"
             raise ManifestError(
                 f"{path}, line {line}: the label {label!r} ({counts[label]} of {len(rows)} samples) may be {other!r}, "
-                f"{there}. Correct it, or say that both are classes: fill the column 'classes' "
+                f"{there}. Correct it, or, if both are classes, list them in the column 'classes' "
                 f"({CLASS_MARK.join(sorted(labels))!r} in every row), or give classes=[...]."
             )
     return tuple(sorted(labels))
@@ -497,12 +496,12 @@ def _class_names(
 def _written_classes(
     path: Path, rows: Sequence[tuple[int, dict[str, str]]], written: dict[str, int]
 ) -> tuple[str, ...]:
-    """The names in the column ``classes``, which must be the same everywhere."""
+    """The names in the column ``classes``, which must be the same in every row."""
     first, *others = sorted(written, key=written.__getitem__)
     empty = [line for line, row in rows if not row["classes"].strip()]
     if others or empty:
         line, text = (empty[0], "") if empty else (written[others[0]], others[0])
-        raise ManifestError(f"{path}, line {line}: classes is {text!r} here and {first!r} elsewhere. Write them alike.")
+        raise ManifestError(f"{path}, line {line}: classes is {text!r} here, but {first!r} elsewhere. Use the same.")
     names = tuple(name.strip() for name in first.split(CLASS_MARK))
     if not all(names):
         raise ManifestError(f"{path}, line {written[first]}: classes is {first!r}; put {CLASS_MARK!r} between names.")
@@ -542,7 +541,7 @@ def _relative(file: Path | None, folder: Path) -> str:
     if Path(os.path.abspath(file)).is_relative_to(os.path.abspath(folder)):
         found = os.path.relpath(file, folder)
     else:
-        # ".." leads through real folders, so symbolic links on the way must be gone.
+        # ".." refers to real parent folders, so symbolic links in the path must be resolved.
         file = as_path(file, "file")
         found = os.path.relpath(file.parent.resolve() / file.name, folder.resolve())
     return Path(found).as_posix()

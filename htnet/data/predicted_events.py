@@ -1,4 +1,4 @@
-"""Predicted events: documents of htnet, or tables of the spotting challenges."""
+"""Readers of predicted events: htnet's JSON documents and tables, and tables of the spotting challenges."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ class PredictedRecording:
     """The predicted events of one recording.
 
     Attributes:
-        name: its name in the file.
+        name: name of the recording in the file.
         events: the predicted events.
-        file: the file that it was read from.
+        file: the file that the events were read from.
         video: the analyzed video or folder; None if it is not stated.
-        from_zero: frames are counted from 0, as htnet does; else they are numbered as files are.
+        from_zero: whether frames are counted from 0, as htnet does. If False, they have the numbers of the recording's
+            files.
     """
 
     name: str
@@ -53,17 +54,17 @@ class PredictedEvents:
     source: str = ""
 
     def of(self, recordings: Iterable[Recording], first_frame: int = FIRST_FRAME) -> dict[str, tuple[Event, ...]]:
-        """The events by the names of recordings, with frames as the annotations of these count them.
+        """The events of the given recordings by name, with frames numbered as in the recordings' annotations.
 
-        A recording is identified by its video, else by its name (see `htnet.core.recordings.recording_key`).
+        A recording is identified by its video, otherwise by its name (see `htnet.core.recordings.recording_key`).
 
         Args:
-            recordings: the true ones.
-            first_frame: number of a recording's first frame in tables of the challenges, where the annotation counts
+            recordings: the annotated recordings.
+            first_frame: number of a recording's first frame in tables of the challenges; used if the annotation counts
                 from 0.
 
         Raises:
-            InputError: a name is none of the recordings or fits several, or a frame is beyond a recording's last.
+            InputError: a name matches none of the recordings or several, or a frame is after a recording's last one.
         """
         known = tuple(recordings)
         by_name: dict[str, list[Recording]] = {}
@@ -77,13 +78,13 @@ class PredictedEvents:
             if not fits:
                 raise InputError(
                     f"{entry.file} has events of {entry.name!r}, which is not one of the annotated recordings. "
-                    f"{did_you_mean(entry.name, [r.name for r in known])} Recordings without events must be listed, "
-                    f"too."
+                    f"{did_you_mean(entry.name, [r.name for r in known])} Recordings without events must also be "
+                    f"listed in the annotation."
                 )
             if len(fits) > 1 or fits[0].name in answers:
                 raise InputError(
-                    f"{entry.file}: the recording {entry.name!r} occurs twice, or fits several true ones. Give each a "
-                    "name of its own."
+                    f"{entry.file}: the recording {entry.name!r} occurs twice, or matches several annotated ones. Give "
+                    "each its own name."
                 )
             answers[fits[0].name] = tuple(_counted(event, entry, fits[0], first_frame) for event in entry.events)
         return answers
@@ -93,13 +94,14 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
     """Read predicted events.
 
     Args:
-        path: a CSV file in a form of the challenges (see `htnet.core.megc`) or of htnet's own table; a JSON document
-            of htnet with events (``.json``), or several, one per line (``.jsonl``); or a folder of such files, at any
-            depth. In a folder with such documents, tables are passed over, since they say the same.
+        path: a CSV file in a format of the challenges (see `htnet.core.megc`) or in the format of htnet's own table; a
+            JSON document of htnet with events (``.json``), or several, one per line (``.jsonl``); or a folder of such
+            files, at any depth. If a folder contains such documents, its tables are ignored, because they contain the
+            same events.
 
     Raises:
-        ManifestError: nothing of that kind is there, or a file cannot be read.
-        InputError: an event is not as htnet writes it.
+        ManifestError: there is no such file, or a file cannot be read.
+        InputError: an event does not have the form that htnet writes.
     """
     path = as_path(path, "path")
     if not os.path.exists(path):
@@ -111,7 +113,7 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
         files = files or [file for file in inside if file.suffix.lower() == ".csv"]
         if not files:
             raise ManifestError(
-                f"{path} contains no document of htnet with events and no table of them. Check the path."
+                f"{path} contains no JSON document of htnet with events and no table of events. Check the path."
             )
     return PredictedEvents(tuple(entry for file in files for entry in _read(file)), str(path))
 
@@ -126,12 +128,14 @@ def _read(file: Path) -> Iterator[PredictedRecording]:
 
 
 def _has_events(file: Path) -> bool:
-    """Whether a JSON file of a folder is a document of htnet with events; others, such as reports, are passed over.
+    """Whether a JSON file in a folder is a document of htnet with events; others, such as reports, are ignored.
 
-    What `htnet.synthesis` writes of a generated recording has no schema: it is the truth, not an answer.
+    The files that `htnet.synthesis` writes for generated recordings have no schema: they are annotations, not
+    predictions.
 
     Raises:
-        ManifestError: it cannot be read, so it may be the answer for a recording, which would then count as empty.
+        ManifestError: the file cannot be read. It may contain predictions for a recording, which would otherwise count
+            as a recording without events.
     """
     found = _load(file)
     return bool(found) and all(
@@ -149,15 +153,15 @@ def _load(file: Path) -> list[Any]:
         return [parse_json(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise ManifestError(
-            f"{file} cannot be read: {cause(error)}. Write it again, or take it out of the folder."
+            f"{file} cannot be read: {cause(error)}. Write it again, or remove it from the folder."
         ) from error
 
 
 def _documents(file: Path) -> Iterator[PredictedRecording]:
-    """The events of the documents in a JSON file. A recording is called as its sample, its video, or the file."""
+    """The events of the documents in a JSON file; a recording is named after its sample, its video, or the file."""
     for entry in _load(file):
         if not isinstance(entry, dict) or not isinstance(entry.get("events"), list):
-            raise ManifestError(f"{file} contains no events. Give a document of htnet with the field 'events'.")
+            raise ManifestError(f"{file} contains no events. Give a JSON document of htnet with the field 'events'.")
         files = entry.get("files")
         given = files.get("video") if isinstance(files, dict) else None
         video = Path(given) if isinstance(given, str) else None
@@ -168,7 +172,7 @@ def _documents(file: Path) -> Iterator[PredictedRecording]:
 
 
 def _counted(event: Event, entry: PredictedRecording, recording: Recording, first_frame: int) -> Event:
-    """An event whose frames are counted as those of the recording's annotation."""
+    """The event with frames numbered as in the recording's annotation."""
     numbers: Sequence[int] | None = recording.numbers
     if numbers is None:
         return _inside(event if entry.from_zero else _from_zero(event, entry, first_frame), entry, recording.frames)
@@ -180,7 +184,7 @@ def _counted(event: Event, entry: PredictedRecording, recording: Recording, firs
 
 
 def _from_zero(event: Event, entry: PredictedRecording, first_frame: int) -> Event:
-    """An event of a table of the challenges, with frames counted from 0."""
+    """An event from a table of the challenges, converted to frames counted from 0."""
     if event.onset < first_frame:
         raise InputError(
             f"{entry.file}: an event of {entry.name!r} begins at frame {event.onset}, but the first frame has the "
@@ -191,10 +195,10 @@ def _from_zero(event: Event, entry: PredictedRecording, first_frame: int) -> Eve
 
 
 def _inside(event: Event, entry: PredictedRecording, frames: int | None) -> Event:
-    """The event itself; refused if it lasts beyond the last of so many frames."""
+    """Return the event; refuse it if it ends after the last of ``frames`` frames."""
     if frames is not None and event.offset >= frames:
         raise InputError(
             f"{entry.file}: an event of {entry.name!r} lasts from frame {event.onset} to {event.offset}, counted from "
-            f"0, but the recording has {frames} frames. Are these predictions of that recording?"
+            f"0, but the recording has {frames} frames. Check that these predictions belong to that recording."
         )
     return event

@@ -1,4 +1,4 @@
-"""How the flow images of a prepared folder were made."""
+"""The settings with which the flow images of a prepared folder were computed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
 SPEC_FILE = "preprocess.json"
-#: Holds the flow images of a prepared folder.
+#: Subfolder with the flow images of a prepared folder.
 FLOW_FOLDER = "flow"
-#: Holds what each sample of a prepared folder was made from, and the hashes of its files.
+#: Subfolder with the inputs that each sample was computed from, and the hashes of its files.
 KEYS = "keys"
 
 
 def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
-    """The spec that the flow images of a prepared folder were made with, None for any other folder.
+    """The spec that the flow images of a prepared folder were computed with; None for any other folder.
 
     Raises:
-        ManifestError: the folder is a prepared one, but its spec is damaged.
+        ManifestError: the folder is a prepared folder, but its spec is damaged.
     """
-    # What does not exist, such as the source of a manifest made in memory, lies in no folder.
+    # The path may not exist, for example the source of a manifest that was created in memory.
     path = as_path(folder, "folder")
     path = (path.parent if os.path.isfile(path) else path) / SPEC_FILE
     if not os.path.isfile(path):
@@ -38,10 +38,10 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
 
 
 def check_unchanged(flow: Path) -> None:
-    """Refuse a flow image of a prepared folder that is not the one that was prepared, by the hash in its key.
+    """Refuse a flow image of a prepared folder whose hash is not the one recorded when it was prepared.
 
     Raises:
-        ManifestError: it has changed.
+        ManifestError: the image has changed.
     """
     key = flow.parent.parent / KEYS / f"{flow.stem}.json"
     if flow.parent.name != FLOW_FOLDER or not os.path.isfile(key) or not os.path.isfile(flow):
@@ -49,7 +49,7 @@ def check_unchanged(flow: Path) -> None:
     try:
         noted = read_json(key).get(FLOW_FOLDER)
         found = sha256_of(flow)
-    except (OSError, ValueError, AttributeError):  # `htnet prepare` recomputes what has no key
+    except (OSError, ValueError, AttributeError):  # `htnet prepare` recomputes samples without a key
         return
     if noted is not None and found != noted:
         raise ManifestError(
@@ -59,22 +59,22 @@ def check_unchanged(flow: Path) -> None:
 
 
 def image_spec(flow: Path) -> PreprocessSpec | None:
-    """The spec that a flow image was made with, if it lies in a prepared folder; None otherwise."""
+    """The spec that a flow image was computed with if it is in a prepared folder; None otherwise."""
     return prepared_spec(flow.parent.parent) if flow.parent.name == FLOW_FOLDER else None
 
 
 def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> PreprocessSpec:
-    """Return ``spec`` with the fields that are fixed in a prepared folder's flow images taken from that folder.
+    """Return ``spec`` with those fields replaced that are fixed by the flow images of a prepared folder.
 
-    Weights trained on the folder then record how their input was made.
+    Weights trained on the folder then record how their input was computed.
 
     Args:
-        data: a folder, its manifest file, or a manifest, also one made in memory or written elsewhere: what counts
-            is where its flow images lie. For any other data ``spec`` is right as it is.
-        spec: what the model reads.
+        data: a folder, its manifest file, or a manifest. A manifest may have been created in memory or written
+            elsewhere: only the location of its flow images counts. For other data ``spec`` is returned unchanged.
+        spec: settings of the model's input.
 
     Raises:
-        SpecError: the samples' flow images were made in different ways.
+        SpecError: the samples' flow images were computed with different settings.
     """
     if not isinstance(data, Manifest):
         made = prepared_spec(data)
@@ -85,7 +85,7 @@ def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> 
 
 
 def _spec_of_images(manifest: Manifest) -> PreprocessSpec | None:
-    """The spec of the prepared folders that the samples' flow images lie in; None if they lie in none."""
+    """The spec of the prepared folders that contain the samples' flow images; None if there are none."""
     flows = {sample.flow.parent: sample.flow for sample in manifest if sample.flow is not None}
     made = {folder.parent: spec for folder, flow in flows.items() if (spec := image_spec(flow)) is not None}
     if not made:
@@ -95,7 +95,7 @@ def _spec_of_images(manifest: Manifest) -> PreprocessSpec | None:
         if differences := first.differences(spec, "image"):
             said = "; ".join(f"{name} is {one!r} and {two!r}" for name, (one, two) in differences.items())
             raise SpecError(
-                f"{manifest.source}: the flow images in {folder} and in {other} were made in different ways: {said}. "
-                "Prepare all samples with the same settings."
+                f"{manifest.source}: the flow images in {folder} and in {other} were computed with different settings: "
+                f"{said}. Prepare all samples with the same settings."
             )
     return first

@@ -1,7 +1,7 @@
-"""Published lists and sizes of known data sets, and the differences of a set from them.
+"""Published lists and sizes of known data sets, and comparison of a manifest with them.
 
-Identifiers, people and labels are in ``htnet/assets/lists``; for sets with only a published size, the size is in this
-module. The documentation's page on data sets lists the sources.
+Identifiers, people and labels are in ``htnet/assets/lists``. For sets of which only the size is published, the size is
+in this module. The documentation's page on data sets lists the sources.
 """
 
 from __future__ import annotations
@@ -18,26 +18,27 @@ from htnet.core.words import counted, people_counted
 from htnet.data.manifest import Manifest, Sample
 
 LISTS = ASSETS / "lists"
-#: The sets that the composite is made of, in the order of its published list.
+#: The data sets in the composite, in the order of its published list.
 COMPOSITE = ("casme2", "smic", "samm")
 #: Samples of CASME II whose label has one of the three classes, but which the composite of MEGC 2019 leaves out.
 OMITTED: Mapping[str, str] = {
-    "sub04_EP12_01f": "its sheet names no apex",
-    "sub05_EP09_05f": "its onset and its apex are one frame, 69",
+    "sub04_EP12_01f": "its sheet states no apex",
+    "sub05_EP09_05f": "its onset and its apex are the same frame, 69",
 }
-#: Labels of CASME II in the edition of 2019; in that of 2014, which the composite follows, all three are sadness.
+#: Labels of CASME II that differ in the edition of 2019; in that of 2014, which the composite follows, all three are
+#: sadness.
 RELABELED_2019: Mapping[str, str] = {
     "sub24_EP07_01": "surprise",
     "sub24_EP07_04f": "surprise",
     "sub24_EP10_03": "surprise",
 }
-#: In place of a label that is not compared.
+#: Replaces labels that are not compared.
 _ANY = "?"
 
 
 @dataclass(frozen=True)
 class Known:
-    """One sample of a published list: the person, and the class that it has there ("" if it has none)."""
+    """One sample of a published list: identifier, person, and class in the list ("" if it has none)."""
 
     sample: str
     subject: str
@@ -46,15 +47,15 @@ class Known:
 
 @dataclass(frozen=True)
 class Reference:
-    """The published data on a set.
+    """The published list or size of a data set.
 
     Attributes:
         title: name of the set in notes.
         count: number of samples that have a class.
-        subjects: number of people in them; None if that is not published.
+        subjects: number of people in these samples; None if it is not published.
         samples: the list by identifier in lowercase; empty if only the size is published.
-        whole: the count is of all annotated samples, those with a label of no class and those left out too, so that
-            it can be compared only where the annotation itself was read.
+        whole: whether the count includes all annotated samples, also those without a class and those left out. Such a
+            count can be compared only if the annotation itself was read.
     """
 
     title: str
@@ -64,14 +65,14 @@ class Reference:
     whole: bool = False
 
 
-#: Titles of the sets whose list is shipped, by the name of its file.
+#: Titles of the sets whose lists are included, by file name.
 _LISTED: Mapping[str, str] = {
     "casme2": "CASME II, edition of 2014",
     "samm": "SAMM",
     "smic": "SMIC (HS)",
     "casme3_edited": "CAS(ME)^3 part A, edited list",
 }
-#: What is published of other sets: of the samples with one of the three classes, and of all.
+#: Published sizes of other sets: of the samples with one of the three classes, and of all samples.
 _SIZES: Mapping[str, tuple[Reference, Reference]] = {
     "casme3": (
         Reference("CAS(ME)^3 part A, official sheet v2, three classes", 699, 88),
@@ -82,11 +83,11 @@ _SIZES: Mapping[str, tuple[Reference, Reference]] = {
     "casme_sq": (Reference("CAS(ME)^2, micro-expressions", 57, whole=True),) * 2,
     "dfme": (Reference("DFME", 7526, whole=True),) * 2,
 }
-#: What `differences` can compare with.
+#: Names of the lists that `differences` can compare with.
 _NAMES = ("composite", *_LISTED, *_SIZES)
 #: Sets with a reader whose published size could not be looked up.
 UNKNOWN_SIZE = ("4dme",)
-#: The names here by what the name of a data set says; SMIC's list is that of its high-speed camera.
+#: The names used here, by `dataset_key`; SMIC's list is that of its high-speed camera.
 _BY_KEY: Mapping[str, str] = {
     **{dataset_key(name): name for name in (*COMPOSITE, *_SIZES)},
     dataset_key("SMIC-HS"): "smic",
@@ -96,7 +97,7 @@ _BY_KEY: Mapping[str, str] = {
 
 @cache
 def read_list(name: str) -> tuple[tuple[Known, str], ...]:
-    """The samples of a shipped list: each with its label of the three classes of MEGC 2019, and its label as own."""
+    """The samples of an included list: each with its class of the three of MEGC 2019, and its original label."""
     with (LISTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return tuple((Known(row["sample"], row["subject"], row["three"]), row["own"]) for row in csv.DictReader(file))
 
@@ -110,12 +111,13 @@ def composite_list() -> dict[str, Known]:
 def differences(manifest: Manifest, names: Sequence[str] = ()) -> tuple[str, ...]:
     """Differences of a manifest from the published list of its set, one sentence per kind; empty if there are none.
 
-    Every sample that is not in the published list, is missing, has another label there or another person is named.
+    Every sample that is missing, is not in the published list, or has another label or person there is named.
 
     Args:
         manifest: the manifest.
-        names: the lists to compare with: "composite", or a data set; the nearest counts. By default what the column
-            ``dataset`` names, however it is spelled, provided that some of its identifiers are published ones.
+        names: the lists to compare with: "composite", or data sets; the most similar list is used. By default the sets
+            in the column ``dataset``, in any spelling, provided that some of their identifiers are in the published
+            list.
     """
     if names:
         return _compare(manifest, manifest.samples, [r for name in names for r in _references(name, manifest)])
@@ -136,27 +138,27 @@ def differences(manifest: Manifest, names: Sequence[str] = ()) -> tuple[str, ...
 
 
 def _known_name(dataset: str) -> str:
-    """The name in this module of a data set that may be spelled otherwise, as "CASME II"."""
+    """The name used in this module for a data set that may be spelled differently, such as "CASME II"."""
     return _BY_KEY.get(dataset_key(dataset), dataset)
 
 
 def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:
-    """Return the manifest with its `differences` as notes, replacing earlier ones.
+    """Return the manifest with its `differences` as notes, which replace earlier ones.
 
     Args:
         manifest: the manifest.
-        names: the lists to compare with, see `differences`; by default those of the earlier comparison, stored in a
+        names: the lists to compare with, see `differences`. By default those of the earlier comparison, stored in a
             prepared folder's report, because samples alone cannot distinguish two editions of one set.
     """
     if not names and (names := _remembered(manifest)) and any(r.whole for n in names for r in _references(n, manifest)):
-        return manifest  # the annotation is no longer there to be counted: the earlier notes remain
+        return manifest  # the annotation is no longer available for counting, so the earlier notes remain
     told = differences(manifest, names)
     others = tuple(note for note in manifest.notes if note not in manifest.differences)
     return replace(manifest, notes=(*others, *told), differences=told, compared_with=tuple(names))
 
 
 def _remembered(manifest: Manifest) -> tuple[str, ...]:
-    """What a manifest was compared with, unless its samples are of other sets by now."""
+    """The lists that a manifest was compared with, unless its samples now belong to other sets."""
     sets = {_known_name(sample.dataset) for sample in manifest}
     of = {name: set(COMPOSITE) if name == "composite" else {name.removesuffix("_edited")} for name in _NAMES}
     names = manifest.compared_with
@@ -164,14 +166,14 @@ def _remembered(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _references(name: str, manifest: Manifest) -> list[Reference]:
-    """What is published under a name, with the labels that the manifest's classes can be compared with."""
+    """The published references of a name, with labels that can be compared with the manifest's classes."""
     three = manifest.classes == EMOTIONS
     if name == "composite":
         return [_reference("composite of MEGC 2019", composite_list().values(), three)]
     if name in _LISTED:
         rows = [known if three else replace(known, label=own) for known, own in read_list(name)]
         comparable = {known.label for known in rows if known.label} <= set(manifest.classes)
-        if not comparable:  # classes of the caller's own: only who is in the set can be compared
+        if not comparable:  # the caller's own classes: only identifiers and people can be compared
             rows = [known for known, _ in read_list(name)]
         found = [_reference(_LISTED[name], rows, comparable)]
         if name == "casme2":
@@ -188,7 +190,7 @@ def _reference(title: str, rows: Iterable[Known], comparable: bool) -> Reference
 
 
 def _compare(manifest: Manifest, samples: Sequence[Sample], references: Sequence[Reference]) -> tuple[str, ...]:
-    """Notes on the difference from the nearest of some references."""
+    """Notes on the differences from the most similar reference."""
     found = [(reference, _differ(manifest, samples, reference)) for reference in references]
     if not found:
         return ()
@@ -196,7 +198,7 @@ def _compare(manifest: Manifest, samples: Sequence[Sample], references: Sequence
     if reference.title == "CASME II, edition of 2019":
         moved = sorted({s.sample for s in samples} & RELABELED_2019.keys())
         notes = [
-            f"Published editions of CASME II differ: the labels are those of 2019, where {', '.join(moved)} are "
+            f"Published editions of CASME II differ: these labels are those of 2019, in which {', '.join(moved)} are "
             "surprise; in the edition of 2014, which the composite of MEGC 2019 follows, they are sadness.",
             *notes,
         ]
@@ -204,7 +206,7 @@ def _compare(manifest: Manifest, samples: Sequence[Sample], references: Sequence
 
 
 def _differ(manifest: Manifest, samples: Sequence[Sample], reference: Reference) -> tuple[list[str], int]:
-    """Notes on the difference from one reference, and its size."""
+    """Notes on the differences from one reference, and their number."""
     why = dict.fromkeys(manifest.skipped, "files missing") | dict(manifest.excluded)
     if not reference.samples:
         return _differ_in_size(samples, reference, why)
@@ -217,12 +219,12 @@ def _differ(manifest: Manifest, samples: Sequence[Sample], reference: Reference)
             for key, known in there.items()
             if key not in here
         ],
-        "labeled otherwise": [
+        "labeled differently": [
             f"{known.sample} ({known.label} there, {sample.label} here)"
             for known, sample in both
             if known.label != _ANY and sample.label not in (None, known.label)
         ],
-        "of another person": [
+        "of a different person": [
             f"{known.sample} ({known.subject} there, {sample.subject} here)"
             for known, sample in both
             if sample.subject and person_key(sample.subject) != person_key(known.subject)
@@ -241,12 +243,12 @@ def _differ_in_size(samples: Sequence[Sample], reference: Reference, why: Mappin
         return [], 0
     published = counted(reference.count, "sample")
     published += f" of {people_counted(reference.subjects)}" if reference.subjects else ""
-    # Labels in no class are reported elsewhere; these are the samples that should have been here.
+    # Samples whose label belongs to no class are reported elsewhere; these are samples that should be here.
     left_out = [f"{name} ({reason})" for name, reason in sorted(why.items()) if "missing" in reason or "(" in reason]
     named = f" Left out: {', '.join(left_out)}." if left_out else ""
-    here = f"annotated here: {annotated}, of them read: {len(samples)}" if reference.whole else f"here: {len(samples)}"
+    here = f"annotated here: {annotated}, of which read: {len(samples)}" if reference.whole else f"here: {len(samples)}"
     note = (
         f"Published size of {reference.title}: {published}; {here}, of {people_counted(people)}. htnet has no list of "
-        f"them to name the others.{named}"
+        f"this set, so it cannot name the differing samples.{named}"
     )
     return [note], abs(annotated - reference.count) + wrong

@@ -58,8 +58,8 @@ from htnet.preprocess.landmarks import finds_68, landmarks_68
 class SampleReader:
     """Reads samples of a manifest; precomputed files take precedence.
 
-    A sample's flow image is read if it has one, otherwise its frames; its motion features if they are on file,
-    otherwise its clip. Flow images of a prepared folder must match the spec.
+    If a sample has a flow image, it is read instead of the frames; if it has a file of motion features, this is read
+    instead of the clip. Flow images of a prepared folder must match the spec.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class SampleReader:
         """Store the settings; nothing is read or created yet.
 
         Args:
-            spec: how frames become inputs.
-            landmarks: source of the points of samples without: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`, created when first needed and separately in each process.
-            extras: inputs read in addition to the image, of `htnet.models.EXTRA_INPUTS`. "motion" is read only if
+            spec: settings of the preprocessing.
+            landmarks: source of the points of samples without points: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`, created on first use and separately in each process.
+            extras: inputs to read in addition to the image, from `htnet.models.EXTRA_INPUTS`. "motion" is read only if
                 the spec requires it (``clip_frames``).
-            replace_points: use the landmarker for all samples, instead of their own files of points: in px of the
-                onset, or of the flow image for a sample that has one.
+            replace_points: use the landmarker for all samples instead of their own landmark files. The points are in
+                px of the onset frame, or of the flow image for samples that have one.
             evidence: for frames, also compute the probability that they differ by an expression.
-            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+            bit_depth: bits per value of the frames if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
-            InputError: an unknown name in ``extras``, or ``bit_depth`` is impossible.
+            InputError: ``extras`` contains an unknown name, or ``bit_depth`` is impossible.
         """
         refuse_unknown(extras, EXTRA_INPUTS, "extra input")
         check_bit_depth(bit_depth)
@@ -101,8 +101,8 @@ class SampleReader:
         """Read the model input of a sample.
 
         Raises:
-            SpecError: its flow image lies in a prepared folder, and was made with another spec.
-            HtnetError: it cannot be read; the message names it.
+            SpecError: its flow image is in a prepared folder and was computed with another spec.
+            HtnetError: the sample cannot be read; the message names it.
         """
         try:
             return self._with_motion(sample, self._image(sample))
@@ -113,7 +113,7 @@ class SampleReader:
         """Compute the model input from frames and clip, ignoring stored files.
 
         Raises:
-            HtnetError: it has no frames, or they cannot be read. The message does not name the sample.
+            HtnetError: the sample has no frames, or they cannot be read. The message does not name the sample.
         """
         if sample.onset is None or sample.apex is None:
             raise ManifestError("it has no onset and apex frames to compute flow from.")
@@ -121,7 +121,9 @@ class SampleReader:
         return self._with_motion(anew, self._image(anew))
 
     def pair(self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None, sample: str) -> ModelInput:
-        """Input from two frames, see `htnet.preprocess.Preprocessor.pair`; the landmarker serves where it must."""
+        """Input from two frames, see `htnet.preprocess.Preprocessor.pair`; the landmarker is used if no landmarks are
+        given.
+        """
         if landmarks is None:
             return self._found().pair(onset, apex, None, sample)
         return self._preprocessor.pair(onset, apex, landmarks, sample)
@@ -130,8 +132,8 @@ class SampleReader:
         """Input from a flow image, see `htnet.preprocess.Preprocessor.flow_picture`.
 
         Raises:
-            SpecError: it lies in a prepared folder, and was made with another spec; or the spec requires
-                a registered apex, and it is unknown whether the image was made so.
+            SpecError: the image is in a prepared folder and was computed with another spec; or the spec requires a
+                registered apex, and it is unknown whether the image was computed from one.
         """
         if isinstance(image, (str, PathLike)):
             self._check_prepared(as_path(image, "image"))
@@ -140,7 +142,7 @@ class SampleReader:
         return self._preprocessor.flow_picture(image, sample=sample)
 
     def _found(self) -> Preprocessor:
-        """The preprocessor with its landmarker, which is built now."""
+        """The preprocessor with its landmarker, which is created on the first call."""
         self._preprocessor.landmarker = self.landmarks.get()
         return self._preprocessor
 
@@ -166,42 +168,41 @@ class SampleReader:
         return self._preprocessor.flow_picture(sample.flow, points, sample.sample)
 
     def _check_prepared(self, flow: Path) -> None:
-        """Refuse a flow image of a prepared folder that was made in another way than the spec says, or has changed."""
+        """Refuse a flow image of a prepared folder that was computed with another spec, or has changed."""
         self._check_registered(flow)
         made = image_spec(flow)
         if made is not None and (differences := made.differences(self.spec, "image")):
             said = "; ".join(f"{name} is {own!r}, not {ours!r}" for name, (own, ours) in differences.items())
             raise SpecError(
-                f"The flow images in {flow.parent} were made with other settings than requested: {said}. "
-                "Prepare the data "
-                "again with these settings, or use weights that were trained on such images. For a training, "
-                "htnet.prepare.resolve_spec(manifest, spec) takes over the settings of the folder."
+                f"The flow images in {flow.parent} were computed with other settings than requested: {said}. "
+                "Prepare the data again with the requested settings, or use weights that were trained on such images. "
+                "For training, htnet.prepare.resolve_spec(manifest, spec) returns the spec with the folder's settings."
             )
         check_unchanged(flow)
 
     def _check_registered(self, image: str | PathLike[str] | ByteArray) -> None:
-        """Refuse a flow image that may be of unregistered faces where the spec asks for registered ones."""
+        """Refuse a flow image that may show unregistered faces if the spec requires registered ones."""
         if self.spec.head_motion != "register":
             return
         known = image_spec(as_path(image, "image")) if isinstance(image, (str, PathLike)) else None
         if known is None or known.head_motion != "register":
             raise SpecError(
                 f"{image if isinstance(image, (str, PathLike)) else 'The flow image'} cannot be used: head_motion is "
-                "'register', and in a flow image the apex can no longer be registered to the onset. Give the frames, "
-                "or have htnet prepare make the flow images with --head-motion register."
+                "'register', and the apex cannot be registered to the onset in a flow image. Give the frames, "
+                "or compute the flow images with htnet prepare --head-motion register."
             )
 
     def _with_motion(self, sample: Sample, made: ModelInput) -> ModelInput:
         return replace(made, motion=self._motion(sample, made.landmarks)) if self.reads_motion else made
 
     def _motion(self, sample: Sample, at_onset: Landmarks | None) -> FloatArray:
-        """Motion features on file, or else of the clip, whose first frame is the onset."""
+        """Motion features from the sample's file, otherwise of its clip, whose first frame is the onset."""
         if sample.motion is not None:
             return read_motion(sample.motion, self.spec)
         if sample.clip is None:
             raise ManifestError(
-                f"it names no clip, but motion is requested (clip_frames {self.spec.clip_frames}). Name a video or a "
-                "folder of frames in the column 'clip'; a pair of frames alone is answered without motion."
+                f"it has no clip, but motion is requested (clip_frames {self.spec.clip_frames}). Give a video or a "
+                "folder of frames in the column 'clip'; a pair of frames alone can be predicted without motion."
             )
         depth = self.bit_depth if os.path.isdir(sample.clip) else None
         clip = open_clip(sample.clip, sample.clip_first, sample.clip_last, depth)
@@ -211,20 +212,20 @@ class SampleReader:
         points = points or self.landmarks.get()
         if points is None:
             raise LandmarkError(
-                f"there are no points of the first frame of its clip {sample.clip}. Detect them (landmarks 'yunet'), "
-                f"or give onset, apex and landmarks too."
+                f"there are no points for the first frame of its clip {sample.clip}. Detect them (landmarks 'yunet'), "
+                f"or also give onset, apex and landmarks."
             )
         return motion_features(clip, points, self.spec, sample=sample.sample)
 
 
 def _points_of_onset(onset: Frame, points: Landmarks, frame: Frame, sample: str = "") -> Landmarks:
-    """Points of the onset frame for the first frame of the clip, which must be of its size."""
+    """The onset frame's points for the first frame of the clip, which must have the same size."""
     if onset.size != frame.size:
         (height, width), (own_height, own_width) = frame.size, onset.size
         raise FrameError(
-            f"The clip's first frame {frame.source} is {width}x{height} px, the onset {onset.source} "
+            f"The clip's first frame {frame.source} is {width}x{height} px, but the onset {onset.source} is "
             f"{own_width}x{own_height} px, so its points do not fit. Give the clip that the onset was taken from, "
-            "beginning at that frame (columns 'clip_first' and 'clip_last')."
+            "starting at that frame (columns 'clip_first' and 'clip_last')."
         )
     return points
 
@@ -233,16 +234,16 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
     """The additional inputs of a model, one row per sample; see `htnet.models.EXTRA_INPUTS`.
 
     Args:
-        inputs: made by a `SampleReader` or a `Preprocessor`, with ``points68`` if those are named.
+        inputs: results of a `SampleReader` or a `Preprocessor`, with ``points68`` if ``names`` contains it.
         names: ``extra_inputs`` of the model.
-        spec: the spec that they were made with.
+        spec: the spec that the inputs were computed with.
 
     Returns:
-        float32 tensors on the CPU. "motion" is left out if no sample has it; samples without it then count as
-        still: their rows are 0.
+        float32 tensors on the CPU. "motion" is left out if no sample has it; if only some have it, the rows of the
+        others are 0, as for a clip without motion.
 
     Raises:
-        InputError: an unknown name, an input without 68 points, or clips of different length.
+        InputError: a name is unknown, an input lacks the 68 points, or the clips have different lengths.
     """
     refuse_unknown(names, EXTRA_INPUTS, "extra input")
     out: dict[str, torch.Tensor] = {}
@@ -253,12 +254,12 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
     if "points68" in names:
         found = [made.points68 for made in inputs if made.points68 is not None]
         if len(found) < len(inputs):
-            raise InputError("An input lacks the 68 points; make it with Preprocessor(spec, points68=True).")
+            raise InputError("An input lacks the 68 points; compute it with Preprocessor(spec, points68=True).")
         out["points68"] = torch.from_numpy(np.stack([points.points for points in found]))
     moves = [made.motion for made in inputs if made.motion is not None]
     if "motion" in names and moves:
         if len(shapes := {m.shape for m in moves}) > 1:
-            raise InputError(f"Motion features have the shapes {sorted(shapes)}; give clips of one length.")
+            raise InputError(f"Motion features have the shapes {sorted(shapes)}; give clips of equal length.")
         still = np.zeros_like(moves[0])
         rows = [still if made.motion is None else made.motion for made in inputs]
         out["motion"] = torch.from_numpy(np.stack(rows))
@@ -268,13 +269,13 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
 def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
     """Why a sample cannot show an expression, so that it must not be used for training or testing; "" if it can.
 
-    The rule is the same everywhere: its apex is its onset or lies before it, its clip ends before it begins (by file
-    names), its two frames are the same picture, a channel of its flow image is constant, or nothing moves in its clip.
-    The first case does not occur if a reader replaced the impossible apex by the middle frame.
+    The rule is the same everywhere: the apex is the onset or a frame before it, the clip ends before it begins
+    (according to file names), the two frames are the same picture, a channel of the flow image is constant, or nothing
+    moves in the clip. The first case does not occur if a reader has replaced the impossible apex by the middle frame.
 
     Args:
         sample: the sample.
-        made: the preprocessor's result; None if its files are not read yet.
+        made: the preprocessor's result; None if the files have not been read yet.
     """
     fault = sample_fault(sample)
     if fault or made is None:
@@ -294,7 +295,7 @@ def refuse_shared_pictures(manifest: Manifest, images: Iterable[ByteArray]) -> N
 
     Args:
         manifest: the samples.
-        images: the flow image of each.
+        images: the flow image of each sample.
 
     Raises:
         ManifestError: there is such an image; the message names both samples.
@@ -316,16 +317,16 @@ def reads_motion(extras: Sequence[str], spec: PreprocessSpec) -> bool:
 def check_motion(manifest: Manifest, spec: PreprocessSpec) -> None:
     """Refuse a manifest in which some samples have no motion.
 
-    A model trained on both kinds could distinguish data sets by whether they have clips, so missing motion is not
-    filled in.
+    Missing motion is not replaced by zeros, because a model trained on such data could distinguish data sets by whether
+    they have clips.
 
     Raises:
-        ManifestError: there are such samples; the message names them.
+        ManifestError: some samples have no motion; the message names them.
     """
     without = [s.sample for s in manifest if s.clip is None and s.motion is None]
     if without:
         raise ManifestError(
             f"{manifest.source}: {listed(without)} without clip, but the preprocessing requests motion (clip_frames "
-            f"{spec.clip_frames}). Name the clips in the column 'clip' (a folder that htnet prepare made needs its "
-            "--clip-frames), leave these samples out, or go without motion: --clip-frames 0."
+            f"{spec.clip_frames}). Give the clips in the column 'clip' (for a folder written by htnet prepare, use its "
+            "--clip-frames), leave these samples out, or train without motion: --clip-frames 0."
         )

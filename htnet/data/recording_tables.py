@@ -20,9 +20,9 @@ from htnet.core.recordings import TABLE_COLUMNS, Recording
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.tables import as_there
 
-#: What a table of recordings must have.
+#: Required columns of a table of recordings.
 _NEEDED = ("recording", "kind", "onset", "offset")
-#: Columns that say the same in all rows of a recording.
+#: Columns that must have the same value in all rows of a recording.
 _OWN = ("path", "dataset", "subject", "fps", "frames")
 
 
@@ -31,7 +31,7 @@ class RecordingSet:
     """Recordings with their true events.
 
     Attributes:
-        recordings: in the order of the table.
+        recordings: the recordings, in the order of the table.
         source: where they were read from.
         notes: notes for the user, one sentence each: cells and events that were left out.
     """
@@ -41,7 +41,7 @@ class RecordingSet:
     notes: tuple[str, ...] = ()
 
     def with_rate(self, fps: float | None) -> RecordingSet:
-        """Return the same recordings with a frame rate; None changes nothing.
+        """Return the same recordings with the given frame rate; None changes nothing.
 
         Raises:
             InputError: a recording has another rate.
@@ -60,21 +60,21 @@ class RecordingSet:
 def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME) -> RecordingSet:
     """Read a table of recordings and their true events.
 
-    htnet's own table (see the documentation's page on recordings) has a row for each event, and one with an empty kind
-    for a recording without any; frames are counted from 0. The tables of the challenges are read, too (see
+    htnet's own table (see the documentation's page on recordings) has one row per event, and one row with an empty kind
+    for a recording without events; frames are counted from 0. Tables of the challenges are also accepted (see
     `htnet.core.megc`); they cannot contain recordings without events.
 
     Args:
         path: the CSV file.
-        first_frame: number of a recording's first frame in a table of the challenges; they begin at 1.
+        first_frame: number of a recording's first frame in tables of the challenges, which count from 1.
 
     Returns:
         The recordings, with frames counted from 0.
 
     Raises:
-        ManifestError: the file cannot be read or has none of these forms, or a row is impossible: its offset lies
-            before its onset or beyond the recording's last frame, its apex outside of them, or a cell is no frame. The
-            message names each such line.
+        ManifestError: the file cannot be read or has none of these formats, or a row is invalid: its offset is before
+            its onset or after the recording's last frame, its apex is outside of them, or a cell is not a frame number.
+            The message names each such line.
     """
     path = as_path(path, "path")
     form = _form(path)
@@ -109,11 +109,11 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
 
 
 def read_event_table(path: Path) -> tuple[dict[str, tuple[Event, ...]], bool]:
-    """The events of a CSV file in any form that `read_recordings` takes, by recording; a header alone has none.
+    """The events of a CSV file in any format that `read_recordings` accepts, by recording; the file may have no rows.
 
     Returns:
-        The events, and whether their frames are counted from 0; in tables of the challenges they are numbered as the
-        files are.
+        The events, and whether their frames are counted from 0. In tables of the challenges, frames have the numbers
+        of the files.
     """
     form = _form(path)
     if len(read_rows(path)) == 1:
@@ -124,13 +124,13 @@ def read_event_table(path: Path) -> tuple[dict[str, tuple[Event, ...]], bool]:
 
 
 def shifted(event: Event, by: int) -> Event:
-    """The same event with other frame numbers."""
+    """The same event with ``by`` added to its frame numbers."""
     apex = None if event.apex is None else event.apex + by
     return replace(event, onset=event.onset + by, apex=apex, offset=event.offset + by)
 
 
 def _form(path: Path) -> str:
-    """Which form a table has, by its header."""
+    """The format of a table, detected by its header."""
     if not os.path.exists(path):
         raise ManifestError(missing(path))
     if os.path.isdir(path):
@@ -146,11 +146,11 @@ def _form(path: Path) -> str:
         if set(needed) <= columns:
             return form
     forms = "; ".join(",".join(needed) for needed in (_NEEDED, *FORMS.values()))
-    raise ManifestError(f"{path} is not a table of recordings: its header has none of the forms {forms}.{hint(path)}")
+    raise ManifestError(f"{path} is not a table of recordings. Its header must be one of: {forms}.{hint(path)}")
 
 
 def _challenge_rows(path: Path, form: str, first: int = 0) -> dict[str, tuple[Event, ...]]:
-    """The events of a table of the challenges, whose first frame has the number ``first``."""
+    """The events of a table of the challenges, in which a recording's first frame has the number ``first``."""
     header = [cell.strip() for cell in first_rows(path)[0]]
     names = {column.casefold(): column for column in header}
     vid, onset, offset, last = (names[column] for column in FORMS[form][-4:])
@@ -192,7 +192,7 @@ def _kind(text: str, where: str) -> str:
 def _frame(text: str, column: str, where: str) -> int:
     cell = text.strip()
     if not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", cell):
-        raise ManifestError(f"{where}: {column} is {cell!r}; give the whole number of a frame.")
+        raise ManifestError(f"{where}: {column} is {cell!r}; give a frame number (a whole number).")
     return int(cell.partition(".")[0])
 
 
@@ -219,8 +219,8 @@ def _refuse_other(known: Recording, own: Recording, where: str) -> None:
         one, other = getattr(known, name), getattr(own, name)
         if one != other:
             raise ManifestError(
-                f"{where}: {name} of the recording {own.name!r} is {other!s}, and {one!s} in an earlier row. Write "
-                "them alike."
+                f"{where}: {name} of the recording {own.name!r} is {other!s}, but {one!s} in an earlier row. Use the "
+                "same value."
             )
 
 
@@ -252,7 +252,7 @@ def _event(row: Mapping[str, str], where: str, notes: list[str]) -> Event:
 
 
 def _refuse_beyond(event: Event, recording: Recording, where: str) -> None:
-    """Refuse an event that lasts beyond the last frame of its recording."""
+    """Refuse an event that ends after the last frame of its recording."""
     if recording.frames is not None and event.offset >= recording.frames:
         raise ManifestError(
             f"{where}: an event lasts from frame {event.onset} to {event.offset}, but the recording "
@@ -270,10 +270,10 @@ def _refuse_frames(row: Mapping[str, str], where: str) -> None:
 
 
 def annotated_units(text: str) -> tuple[UnitPrediction, ...]:
-    """Annotated action units as certain ones: 1 on the sides that they are seen on. Of alternatives, each counts.
+    """Annotated action units as predictions with probability 1 on the annotated sides; all alternatives are included.
 
     Raises:
-        InputError: the text cannot be read.
+        InputError: the text cannot be parsed.
     """
     sides: dict[int, list[float]] = {}
     for unit in (unit for term in parse_action_units(text) for unit in term):
@@ -287,4 +287,4 @@ def _refuse(faults: Sequence[str], path: Path) -> None:
     if faults:
         what = "1 row is" if len(faults) == 1 else f"{len(faults)} rows are"
         shown = "\n  ".join(faults[:10]) + ("\n  ..." if len(faults) > 10 else "")
-        raise ManifestError(f"{path}: {what} impossible. Correct or delete them.\n  {shown}")
+        raise ManifestError(f"{path}: {what} invalid. Correct or delete them.\n  {shown}")

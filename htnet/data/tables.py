@@ -12,7 +12,7 @@ from htnet.core.words import LISTED
 
 
 def cell_of(line: int, column: int) -> str:
-    """What spreadsheet programs call the cell: ``cell H12`` for line 12 and column 7, counted from 0."""
+    """Name of a cell in spreadsheet programs: ``cell H12`` for line 12 and column 7, counted from 0."""
     letters = ""
     while column >= 0:
         letters, column = chr(ord("A") + column % 26) + letters, column // 26 - 1
@@ -20,9 +20,9 @@ def cell_of(line: int, column: int) -> str:
 
 
 def as_there(folder: Path, text: str) -> str:
-    """A path that a table names, relative to ``folder``: with "/" where it is written as on Windows.
+    """A path in a table, relative to ``folder``, with Windows separators converted to "/" if necessary.
 
-    Backslashes are turned where the file or folder exists so and not as written.
+    Backslashes are converted only if the file or folder exists under the converted path, but not as written.
     """
     if "\\" in text and os.sep == "/" and not os.path.exists(folder / text):
         turned = text.replace("\\", "/")
@@ -35,5 +35,5 @@ def refuse_missing(missing: Sequence[str], source: str, cure: str) -> None:
     if missing:
         shown = "\n  ".join(missing[:LISTED]) + ("\n  ..." if len(missing) > LISTED else "")
         if os.sep == "/" and any("\\" in name for name in missing):
-            cure += " Paths with backslashes are those of Windows: write / in their place, and no drive letter."
+            cure += " Backslashes are Windows separators: write / instead, and no drive letter."
         raise ManifestError(f"{source}: {len(missing)} file(s) do not exist. {cure}\n  {shown}")

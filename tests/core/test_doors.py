@@ -81,7 +81,7 @@ WRONG = [
     ("loso --data events.csv --out o", "--predictions events.csv"),
     ("evaluate-spotting --truth own/manifest.csv --predictions events.csv", "htnet prepare manifest --root own"),
     ("evaluate-spotting --truth recordings.csv --predictions video.avi", "video.avi is a video"),
-    ("evaluate-spotting --truth recordings.csv --predictions frames", "no document of htnet with events"),
+    ("evaluate-spotting --truth recordings.csv --predictions frames", "no JSON document of htnet with events"),
     ("evaluate-spotting --truth empty --predictions events.csv", "name its data set with --dataset"),
     ("evaluate-spotting --truth nowhere --predictions events.csv", "nowhere does not exist"),
     ("evaluate-spotting --truth recordings.csv --predictions nowhere", "nowhere does not exist"),

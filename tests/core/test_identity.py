@@ -315,11 +315,11 @@ def test_three_norm_knows_its_subject_in_any_spelling(tmp_path):
     train, test = read_three_norm(tmp_path, "006")
     assert (train.subjects, test.subjects) == ([("", "007")], [("", "006")])
     save(tmp_path / "006" / "u_train" / "1" / "6_9_9 .png")
-    with pytest.raises(ManifestError, match="'6_9_9', which by its name shows the subject '6'"):
+    with pytest.raises(ManifestError, match="'6_9_9', which according to its name shows the subject '6'"):
         read_three_norm(tmp_path, "006")
     (tmp_path / "006" / "u_train" / "1" / "6_9_9 .png").unlink()
     save(tmp_path / "006" / "u_test" / "0" / "008_1 .png")
-    with pytest.raises(ManifestError, match="shows the subject '008' by its name"):
+    with pytest.raises(ManifestError, match="shows the subject '008', but it is in the folder"):
         read_three_norm(tmp_path, "006")
 
 

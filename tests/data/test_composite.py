@@ -113,7 +113,7 @@ def test_keep(tmp_path):
     assert ("sub19_EP01_01f", "positive (not in the list to keep)") in found.excluded
     (tmp_path / "names.csv").write_text("sample\n" + "\n".join(names) + "\n")
     assert merge_composite(**parts, keep=tmp_path / "names.csv") == found
-    with pytest.raises(ManifestError, match=r"1 sample \('sub01_EP99'\) to keep are in none"):
+    with pytest.raises(ManifestError, match=r"1 sample \('sub01_EP99'\) in keep are in none"):
         merge_composite(**parts, keep=[*names, "sub01_EP99"])
     skipped = dataclasses.replace(parts["casme2"], skipped=("sub01_EP99",))
     assert len(merge_composite(skipped, parts["samm"], parts["smic"], keep=[*names, "sub01_EP99"])) == 3

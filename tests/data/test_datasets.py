@@ -162,7 +162,7 @@ def test_smic_trees_and_bad_sheets(tmp_path):
             read_dataset("smic", tmp_path, annotation=tmp_path / "a.csv")
     micro = tmp_path / "SMIC_all_cropped/HS/s1/micro"
     shutil.move(micro / "negative/s1_ne_01", micro / "positive")
-    with pytest.raises(ManifestError, match="by its name it is negative, not positive"):
+    with pytest.raises(ManifestError, match="is negative by its name, but is in positive"):
         read_dataset("smic", tmp_path)
 
 

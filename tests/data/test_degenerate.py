@@ -115,7 +115,7 @@ def number(path):
 def test_an_apex_that_is_annotated_and_impossible_is_named_with_its_number(tmp_path, reader, onset, apex, offset):
     """Unlike one that is not annotated: whose sheet it is may want to correct it."""
     found = READERS[reader](tmp_path, onset, apex, offset)
-    (note,) = [note for note in found.notes if note.startswith("An annotated apex that is not after the onset")]
+    (note,) = [note for note in found.notes if note.startswith("The annotated apex is not after the onset")]
     assert f"{found.samples[0].sample} (onset {onset}, apex {apex}, offset {offset})" in note
 
 
@@ -152,7 +152,7 @@ def test_where_no_frame_can_take_its_place_the_sample_is_left_out_by_name(tmp_pa
     found = READERS[reader](tmp_path, onset, apex, offset)
     assert len(found) == 0
     ((_, reason),) = found.excluded
-    assert f"onset {onset}, the apex {apex} and the offset {offset}" in reason
+    assert f"onset {onset}, the apex {apex} and offset {offset}" in reason
 
 
 @pytest.mark.parametrize("reader", [r for r in READERS if "edited" not in r and "read_" not in r and "open" not in r])
@@ -160,7 +160,7 @@ def test_an_offset_before_the_onset_is_told(tmp_path, reader):
     found = READERS[reader](tmp_path, 20, 30, 5)
     (sample,) = found
     assert (number(sample.apex), sample.apex_source) == (30, "")
-    assert any("offset lies before the onset" in note and sample.sample in note for note in found.notes)
+    assert any("offset is before the onset" in note and sample.sample in note for note in found.notes)
 
 
 def test_known_mistakes_of_sheets_are_corrected_with_a_note(tmp_path):

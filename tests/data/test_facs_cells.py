@@ -147,7 +147,7 @@ def test_only_codes_of_facs_pass():
         ("4.7", "a number that a spreadsheet"),
         ("123", "a number that a spreadsheet"),
         ("2026-04-07 00:00:00", "a date or time"),
-        ("(" * 20 + "4" + ")" * 20, "too many brackets"),
+        ("(" * 20 + "4" + ")" * 20, "too many nested brackets"),
         ("4+" * 400 + "4", "801 characters"),
     ],
 )

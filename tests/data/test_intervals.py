@@ -52,12 +52,12 @@ def test_samm_long_videos(tmp_path):
         ("037_4", "037", "micro", 1488, 1529, 1577, "", "24"),
         ("037_4", "037", "macro", 1487, 1542, 1605, "", ""),
     ]
-    assert found.excluded == (("011_6_10", "onset 0, where frames begin at 1"),)
+    assert found.excluded == (("011_6_10", "onset 0, but frames are counted from 1"),)
     assert list(found.recordings) == ["006_1", "010_1", "011_6", "037_4"]
     assert found.recordings["006_1"] == tmp_path / "SAMM_longvideos" / "006_1"
     assert len(found.of("037_4")) == 2
     assert re.search("cell I16: the action units of sample '037_4_1' are left out", found.notes[0])
-    assert re.search("has 2 micro- and 4 macro-expressions, where .* published with 159 and 343", found.notes[1])
+    assert re.search("has 2 micro- and 4 macro-expressions, but .* published with 159 and 343", found.notes[1])
     assert "1 expressions are left out: 011_6_10 (onset 0" in found.notes[2]
 
 
@@ -73,7 +73,7 @@ def test_casme_sq(tmp_path, naming):
         ("s16/0502", "s16", "macro", 340, 345, 344, "surprise", "4+7"),
     ]
     assert found.excluded == (("happy1_13", "offset 344 before the onset 440"),)
-    assert "the apex 345 of happy1_12 (s16/0502) lies outside 340 to 344" in found.notes[0]
+    assert "the apex 345 of happy1_12 (s16/0502) is outside 340 to 344" in found.notes[0]
     assert list(found.recordings) == ["s15/0101", "s15/0401", "s16/0502"]
 
 
@@ -86,7 +86,7 @@ def test_casme3_part_c(tmp_path):
         ("31", "31", "micro", 5, None, 9, "surprise", ""),
     ]
     assert {folder.name for folder in found.recordings.values()} == {"color"}
-    assert "does not name kinds: by the length of half of its rows they are micro-expressions" in found.notes[0]
+    assert "states no kinds: according to the median length of its rows they are micro-expressions" in found.notes[0]
     assert len(parse_annotation(found.intervals[0].action_units).units) == 2
 
 
@@ -98,7 +98,7 @@ def test_casme3_part_a_of_one_sheet(tmp_path):
         ("spNO.1/a", "spNO.1", "macro", 100, 130, 190, "", "12"),
         ("spNO.216/d", "spNO.216", "micro", 2647, 2668, 2694, "", "4"),
     ]
-    assert found.excluded == (("e", "onset 0, where frames begin at 1"),)
+    assert found.excluded == (("e", "onset 0, but frames are counted from 1"),)
     assert list(found.recordings) == ["spNO.1/a", "spNO.216/d", "spNO.216/e"]
     assert {folder.name for folder in found.recordings.values()} == {"color"}
     assert "onset 2647 instead of 3647" in found.notes[0]
@@ -187,9 +187,9 @@ def test_rows_that_are_none_of_casme_sq(tmp_path):
     row = "1,anger1_1,557,572,608,4+10,negative,macro-expression,anger\n"
     (tmp_path / "rawpic/s15/15_0401girlcrashing").mkdir(parents=True)
     for text, says in (
-        (row + row + "1,anger1_2,1,2,3,4,negative,,x\n", "row 3: it is not a participant"),
+        (row + row + "1,anger1_2,1,2,3,4,negative,,x\n", "row 3 does not contain participant"),
         ("a,b\n", "has no rows of participant"),
-        (row.replace("anger1_1", "joy9_1"), "no recording of participant 1 and 'joy9'"),
+        (row.replace("anger1_1", "joy9_1"), "participant 1 or stimulus 'joy9' is unknown"),
         (row.replace("1,anger", "99,anger"), "no recording of participant 99"),
     ):
         sheet.write_text(text)

@@ -58,7 +58,7 @@ def test_damaged_composites_are_refused(tmp_path):
     next((root / "STSNet_whole_norm_u_v_os").glob("s01*")).unlink()
     with pytest.raises(ManifestError, match=r"1 file\(s\) do not exist(.|\n)*s01_s01_po_01 .png"):
         read_composite(root)
-    with pytest.raises(ManifestError, match="line 2: label 3 is none of 0..2"):
+    with pytest.raises(ManifestError, match="line 2: label 3 is not in 0..2"):
         read_composite(composite(tmp_path / "b", [("samm", "006", "x", 3)]))
     with pytest.raises(ManifestError, match="line 2: 'no' is not a whole number"):
         read_composite(composite(tmp_path / "c", [("samm", "006", "x", "no")]))

@@ -76,7 +76,7 @@ def test_classes(tmp_path, labels, classes, names, expected):
         ("sample,flow\na,x,y\n", None, "line 2: 3 values for 2 columns"),
         ('sample,flow\na,"x\n', None, "cannot be read as a CSV"),
         ("sample,flow,label\na,x,0\nb,x,4\n", None, "line 3: label '4' is a number"),
-        ("sample,flow,label\na,x,sad\nb,x,Sad\n", None, "line 3: label 'Sad' differs from 'sad' in capitals"),
+        ("sample,flow,label\na,x,sad\nb,x,Sad\n", None, "line 3: label 'Sad' differs from 'sad' only in case"),
         ("sample,flow,label\na,x,hapy\n", ["happy", "sad"], "unknown label 'hapy'. Did you mean 'happy'"),
         ("sample,flow,label\na,x,2\n", ["happy", "sad"], "unknown label '2'"),
         ("sample,flow,label\na,x,-1\n", ["happy", "sad"], "unknown label '-1'"),
@@ -175,7 +175,7 @@ def test_classes_come_back_in_order(tmp_path, classes, labels, column):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ("a,x,s,s|t\nb,x,s,t|s\n", "line 3: classes is 't|s' here and 's|t' elsewhere"),
+        ("a,x,s,s|t\nb,x,s,t|s\n", "line 3: classes is 't|s' here, but 's|t' elsewhere"),
         ("a,x,s,s|t\nb,x,s,\n", "line 3: classes is '' here"),
         ("a,x,s,s|t\nb,x,u,s|t\n", "line 3: sample 'b' has the unknown label 'u'"),
         ("a,x,s,s|\n", "line 2: classes is 's|'; put '|' between names"),

@@ -51,7 +51,7 @@ def test_another_version_makes_all_again_and_says_so(kind, flow, names, tmp_path
     for name in names:
         with monkeypatch.context() as patch:
             set_versions(patch, **{name: "99.1"})
-            assert any("here is 99.1" in said for said in prepared_notes(tmp_path / "out"))
+            assert any("installed is 99.1" in said for said in prepared_notes(tmp_path / "out"))
             (why, samples), *others = run().items()
             assert not others
             assert why.startswith(f"made with {keys.TITLES[name]} ")
@@ -112,7 +112,7 @@ def test_what_changed_is_named(tmp_path):
     (tmp_path / "out" / "flow" / "s2.png").write_bytes(b"damaged")
     assert run() == {"frames changed": ("s0",), "file missing or damaged": ("s2",)}
     text = read_report(tmp_path / "out").text()
-    assert "made again, frames changed: 1 sample" in text
+    assert "recomputed, frames changed: 1 sample" in text
 
 
 def test_a_mixed_folder_is_told_by_those_who_read_it(tmp_path, monkeypatch, capsys):

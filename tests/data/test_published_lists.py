@@ -229,7 +229,7 @@ def test_every_sample_gained_lost_or_relabeled_is_named(tmp_path, reader):
     if relabels:
         (note,) = [note for note in notes if f"{other.sample} (" in note]
         assert note in told
-        assert "1 labeled otherwise" in note
+        assert "1 labeled differently" in note
     assert not any(row.sample in note for note in told for row in kept if row.sample not in OMITTED)
 
 
@@ -364,7 +364,7 @@ def test_a_set_of_whose_rows_the_number_is_published(tmp_path):
     casme(tmp_path / "part", 189)
     assert about(read_dataset("casme", tmp_path / "whole")) == []
     (note,) = about(read_dataset("casme", tmp_path / "part"))
-    assert "195 samples; annotated here: 189, of them read: 95, of 19 people" in note
+    assert "195 samples; annotated here: 189, of which read: 95, of 19 people" in note
 
 
 def test_another_person_is_named():
@@ -373,7 +373,7 @@ def test_another_person_is_named():
         Sample(r.sample, "samm", r.subject, r.three or None) for r in (dataclasses.replace(one, subject="ann"), *others)
     ]
     found = differences(Manifest(tuple(samples), classes=EMOTIONS))
-    assert any(f"1 of another person: {one.sample} ({one.subject} there, ann here)" in note for note in found)
+    assert any(f"1 of a different person: {one.sample} ({one.subject} there, ann here)" in note for note in found)
 
 
 @pytest.mark.parametrize("samples", [(), (Sample("a", "samm", "p", "negative"), Sample("b", "own", "p", "negative"))])
@@ -457,7 +457,7 @@ def test_commands_tell_what_differs_and_which_apexes_were_replaced(deviating, tm
         said = "\n".join(capsys.readouterr())
         assert said.count("told by the reader") == 1
         assert said.count(f"{rows[1].sample} (negative there") == 1
-        assert f"1 apex is not annotated or impossible, the middle frame of the clip was used: {rows[2].sample}" in said
+        assert f"1 apex is not annotated or impossible; the middle frame of the clip was used: {rows[2].sample}" in said
     assert "told by the reader" in said
     assert "stale" not in said
     assert f"{rows[1].sample} (negative there, surprise here)" in said

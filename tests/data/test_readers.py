@@ -145,7 +145,7 @@ def test_a_sheet_without_action_units_is_noted(tmp_path, name):
     sheet.write_text(re.sub(r"\b(Action Units|AUs|AU)(?=,|$)", "units", sheet.read_text(), flags=re.MULTILINE))
     found = read()
     assert not any(sample.action_units for sample in found)
-    assert any("no action units were read. Their column must be called one of: actionunits, aus, au" in note
+    assert any("no action units were read. Their column must have one of these names: actionunits, aus, au" in note
                for note in found.notes)  # fmt: skip
 
 
@@ -175,11 +175,11 @@ def test_one_bad_cell_is_listed_and_ends_nothing(tmp_path, name):
 
 #: What a workbook can hold where units were typed: value, number format, and what is said of it.
 SPOILED = (
-    (20, "0.00E+00", r"the number 20, perhaps made of text such as 2E\+1"),
+    (20, "0.00E+00", r"the number 20, perhaps converted from text such as 2E\+1"),
     (4e12, "General", r"the number 4e\+12, perhaps"),
     (4.7, "General", r"the number 4\.7, perhaps"),
     ("=4+7", "General", r"the formula '=4\+7'"),
-    (True, "General", "the truth value True"),
+    (True, "General", "the logical value True"),
     (datetime(2026, 4, 7), "mm-dd-yy", "a date or time"),
     (60, "General", "60, and FACS has no such code"),
 )
@@ -269,7 +269,7 @@ def test_paths_of_windows_are_turned_or_named(tmp_path, kind):
     assert sample.onset == frames / "1.jpg"
     if kind == "manifest":
         assert sample.clip == frames
-    with pytest.raises(ManifestError, match="do not exist.*Paths with backslashes .* write / in their place"):
+    with pytest.raises(ManifestError, match="do not exist.*Backslashes .* write / instead"):
         read("D:\\a\\9.jpg")
 
 
@@ -293,7 +293,7 @@ def test_the_sheet_of_casme3_is_chosen_by_its_content(tmp_path):
     found = read_dataset("casme3", tmp_path, missing="skip")
     assert [s.sample for s in found] == ["spNO.1_b_175", "spNO.1_j_33"]
     note = found.notes[0]
-    assert "cas(me)3_part_A_zz.xlsx, 860 rows, chosen by its content" in note
+    assert "cas(me)3_part_A_zz.xlsx, 860 rows, selected by its content" in note
     assert "ME_looks_so.xlsx lists macro-expressions" in note
     assert "MaE_label.xlsx does not have the columns of micro-expressions" in note
     assert "JpgIndex_v2.xlsx has 700 rows" in note
@@ -376,10 +376,10 @@ def test_the_list_without_header_is_kept(tmp_path, mark):
     ]
     assert not any("otherwise" in note for note in found.notes)
     keep.write_text(keep.read_text().replace(f"006_1_2{mark}0", f"006_1_2{mark}1"))
-    assert any("labels 1 samples otherwise: 006_006_1_2 (positive there, negative here)" in note
+    assert any("labels 1 samples differently: 006_006_1_2 (positive there, negative here)" in note
                for note in merge_composite(**parts, keep=keep).notes)  # fmt: skip
     keep.write_text(f"samm{mark}9{mark}009_9_9{mark}0\n")
-    with pytest.raises(ManifestError, match=r"'9_009_9_9'.*to keep are in none"):
+    with pytest.raises(ManifestError, match=r"'9_009_9_9'.*in keep are in none"):
         merge_composite(**parts, keep=keep)
     keep.write_text(f"samm{mark}6{mark}006_1_2{mark}0\nsamn{mark}6{mark}006_1_3{mark}0\n")
     with pytest.raises(ManifestError, match="row 2: 'samn, 6, 006_1_3, 0' is not a data set"):
@@ -457,7 +457,7 @@ def test_a_renamed_column_is_named(tmp_path, name):
         called = cells.cell(kind, 0).value
         cells.cell(kind, 0).value = "Peak"
         cells.save()
-        with pytest.raises(ManifestError, match=rf"row {cells.header}: no column for {kind} \(called .*'Peak'"):
+        with pytest.raises(ManifestError, match=rf"row {cells.header}: no column for {kind} \(named .*'Peak'"):
             read()
         cells.cell(kind, 0).value = called
 

@@ -85,8 +85,8 @@ def test_what_cannot_be_written(tmp_path):
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,490,,", "line 6: An event ends at frame 490, before its onset 500"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,600,510,,", "line 6: The apex 600 of an event lies outside 500"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,0,510,,", "line 6: The apex 0 of an event lies outside 500"),
-        ("anna_1,anna/1.mp4,anna,30,3600,micro,5.5,,510,,", "line 6: onset is '5.5'; give the whole number"),
-        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,,,", "line 6: offset is ''; give the whole number"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,5.5,,510,,", "line 6: onset is '5.5'; give a frame number"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,,,", "line 6: offset is ''; give a frame number"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,-5,,510,,", "line 6: The onset of an event is -5; give a whole"),
         (
             "anna_1,anna/1.mp4,anna,30,3600,micro,3590,,3600,,",
@@ -94,7 +94,7 @@ def test_what_cannot_be_written(tmp_path):
         ),
         ("anna_1,anna/1.mp4,anna,30,3600,mico,500,,510,,", "line 6: the kind is 'mico'. Did you mean"),
         ("anna_1,anna/1.mp4,anna,30,3600,,500,,510,,", "line 6: onset is '500', but there is no kind"),
-        ("anna_1,anna/1.mp4,anna,25,3600,micro,500,,510,,", "line 6: fps of the recording 'anna_1' is 25.0, and 30.0"),
+        ("anna_1,anna/1.mp4,anna,25,3600,micro,500,,510,,", "line 6: fps of the recording 'anna_1' is 25.0, but 30.0"),
         ("anna_1,anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: path of the recording 'anna_1' is"),
         (",anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: the recording has no name"),
         ("dora_1,d.mp4,dora,x,3600,micro,500,,510,,", "line 6: fps is 'x'; give a number"),
@@ -102,11 +102,11 @@ def test_what_cannot_be_written(tmp_path):
 )
 def test_impossible_rows_are_named(tmp_path, row, message):
     path = written(tmp_path, f"{TABLE}{row}\n")
-    with pytest.raises(ManifestError, match=r"1 row is impossible") as error:
+    with pytest.raises(ManifestError, match=r"1 row is invalid") as error:
         read_recordings(path)
     assert message in str(error.value)
     twice = written(tmp_path, f"{TABLE}{row}\n{row}\n")
-    with pytest.raises(ManifestError, match="2 rows are impossible"):
+    with pytest.raises(ManifestError, match="2 rows are invalid"):
         read_recordings(twice)
 
 
@@ -125,7 +125,7 @@ def test_units_that_cannot_be_read_are_left_out_and_named(tmp_path):
 
 
 def test_tables_of_other_kinds_are_told(tmp_path):
-    with pytest.raises(ManifestError, match=r"is not a table of recordings: .*vid,pred_onset,pred_offset,type"):
+    with pytest.raises(ManifestError, match=r"is not a table of recordings. .*vid,pred_onset,pred_offset,type"):
         read_recordings(written(tmp_path, "sample,label\na,b\n"))
     with pytest.raises(ManifestError, match="does not exist"):
         read_recordings(tmp_path / "nowhere.csv")
@@ -202,7 +202,7 @@ def test_folders_and_lines(tmp_path):
     written(inside, json.dumps(document("anna_1", (2, 4))), "events.json")
     written(inside, json.dumps({"curves": []}), "curves.json")
     broken = written(inside, json.dumps(document("s15_0401"))[:-9], "broken.json")
-    with pytest.raises(ManifestError, match=r"broken\.json cannot be read: invalid JSON .*take it out of the folder"):
+    with pytest.raises(ManifestError, match=r"broken\.json cannot be read: invalid JSON .*remove it from the folder"):
         read_events(tmp_path / "out")
     broken.unlink()
     written(inside, json.dumps({"seed": 1, "events": [{"kind": "micro", "onset": 3}]}), "truth.json")
@@ -219,7 +219,7 @@ def test_folders_and_lines(tmp_path):
         file.unlink()
     assert read_events(tmp_path / "out").of(TRUTH)["anna_1"][0].onset == 0
     (inside / "events.csv").unlink()
-    with pytest.raises(ManifestError, match="contains no document of htnet with events"):
+    with pytest.raises(ManifestError, match="contains no JSON document of htnet with events"):
         read_events(tmp_path / "out")
 
 

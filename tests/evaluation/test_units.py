@@ -119,12 +119,12 @@ def test_bad_annotations_are_refused_before_anything_is_trained(manifest, tmp_pa
     with pytest.raises(ManifestError, match="Fill the column 'action_units'"):
         run(dataclasses.replace(manifest, samples=tuple(bare)), tmp_path / "bare")
     one = [dataclasses.replace(s, action_units="4" if s.subject == "s0" else "") for s in manifest]
-    with pytest.raises(ManifestError, match="No training sample has action units"):
+    with pytest.raises(ManifestError, match="No training sample has annotated action units"):
         run(dataclasses.replace(manifest, samples=tuple(one)), tmp_path / "one")
     wrong = (*bare[:-1], dataclasses.replace(bare[-1], action_units="smile"))
     with (
         pytest.warns(UserWarning, match=f"sample '{bare[-1].sample}' are left out.*'smile'"),
-        pytest.raises(ManifestError, match="No training sample has action units"),
+        pytest.raises(ManifestError, match="No training sample has annotated action units"),
     ):
         training_cooccurrence(wrong)
     with pytest.raises(InputError, match="Use vmap_folds=1"):

@@ -216,7 +216,7 @@ def test_a_flow_image_is_refused_unless_its_apex_was_registered(tmp_path, portra
     path = tmp_path / "flow" / "a.png"
     cv2.imwrite(str(path), image)
     for given in (image, path):
-        with pytest.raises(SpecError, match=r"head_motion is 'register', and in a flow image the apex can no longer"):
+        with pytest.raises(SpecError, match=r"head_motion is 'register', and the apex cannot be registered"):
             SampleReader(spec).flow_picture(given, "a")
     from htnet.evaluation.store import to_json
 

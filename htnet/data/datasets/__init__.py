@@ -44,12 +44,12 @@ _READERS: dict[str, Callable[[Path, Path | None, Choices], Manifest]] = {
     "casme": read_casme,
     "casme_sq": read_casme_sq,
 }
-#: Where the subjects are read from, where the reader does not say so itself.
+#: Sources of the subjects, for readers that do not state them.
 _IDENTITIES = {
     **dict.fromkeys(("casme2", "samm", "casme3", "mmew", "4dme"), "the column 'Subject' of {}"),
     "smic": "the names of the clips, such as s1_ne_01, in {}",
 }
-#: Names that `read_dataset` knows.
+#: Names that `read_dataset` accepts.
 DATASETS = tuple(_READERS)
 
 
@@ -73,28 +73,28 @@ def read_dataset(
         root: the data set's folder, or any folder between it and the clips.
         annotation: the sheet, ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv``. By default the one in
             ``root`` or the folder above. SMIC needs none; a sheet with the columns ``Filename`` and
-            ``ApexFrame`` gives it apexes.
+            ``ApexFrame`` adds apex frames.
         classes: "3" for `htnet.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
-            five or seven (SMIC: three). Samples whose label belongs to no class are named in
+            five or seven classes (SMIC: three). Samples whose label belongs to no class are listed in
             ``Manifest.excluded``.
-        missing: "raise" refuses missing files; "skip" leaves such samples out, named in
+        missing: "raise" refuses missing files; "skip" leaves such samples out and lists them in
             ``Manifest.skipped``, and their files in ``Manifest.missing_files``.
         no_apex: handling of samples without annotated apex, or whose apex is not after the onset or
-            lies outside the clip: "middle" uses the frame midway between onset and offset and
-            lists them in ``Manifest.middle_apex``; "exclude" leaves them out, listed in
+            is outside the clip: "middle" uses the frame midway between onset and offset and
+            lists the samples in ``Manifest.middle_apex``; "exclude" leaves them out and lists them in
             ``Manifest.excluded``. SMIC annotates no apex.
 
     Returns:
         The samples in the sheet's order (SMIC: by name).
 
     Raises:
-        ManifestError: an unknown name or choice; tree or sheet are invalid or ambiguous between several
-            copies; an unknown label; missing files.
-        MissingExtraError: openpyxl or xlrd is needed and not installed.
+        ManifestError: a name, choice or label is unknown, files are missing, or the folder tree or sheet is invalid or
+            occurs in several copies.
+        MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
     if name not in _READERS and name in RECORDINGS:
         raise ManifestError(
-            f"{name!r} is a set of long recordings, whose expressions have no label or no apex: read it with "
+            f"{name!r} is a set of long recordings, whose expressions lack a label or an apex: read it with "
             "htnet.data.read_intervals."
         )
     if name not in _READERS:
@@ -108,7 +108,7 @@ def read_dataset(
         door = door_of(root)
         if door is None or door.name == name:
             raise
-        if door.kind not in ("set", "frames", "sheet"):  # no sheet will help
+        if door.kind not in ("set", "frames", "sheet"):  # an annotation sheet would not help
             raise ManifestError(f"{root} contains no data set in its official layout.{hint(root)}") from error
         raise ManifestError(f"{error}{hint(root)}") from error
     if found.identities_from != Manifest.identities_from:

@@ -1,4 +1,4 @@
-"""Assembly of a manifest from annotated samples and the folders of their frames."""
+"""Assembly of a manifest from annotated samples and their folders of frames."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Labels:
     """The labels of a data set and its two class maps.
 
     Attributes:
-        three: label to one of `htnet.types.EMOTIONS`; other labels are left out.
-        own: the data set's own classes, in order; other labels are left out.
-        other: labels that neither map takes.
-        same: other spellings of a label.
+        three: map from labels to `htnet.types.EMOTIONS`; samples with other labels are left out.
+        own: the data set's own classes, in order; samples with other labels are left out.
+        other: labels that are in neither map.
+        same: map from other spellings to labels.
     """
 
     three: Mapping[str, str]
@@ -38,7 +38,7 @@ class Labels:
         return EMOTIONS if kind == "3" else self.own
 
     def of(self, text: str, kind: str, where: str) -> str | None:
-        """The class of an annotated label, None if the map leaves it out.
+        """The class of an annotated label; None if the map leaves it out.
 
         Raises:
             ManifestError: the data set has no such label.
@@ -58,23 +58,23 @@ class Annotated:
     """The annotation of one sample.
 
     Attributes:
-        sample: its name.
+        sample: name of the sample.
         subject: the person.
-        label: as annotated.
-        clip: key of the folder of its frames.
+        label: the annotated label.
+        clip: key of its folder of frames.
         expected: path of that folder within the tree, for messages.
         where: file and row, for messages.
         onset: number of the first frame; None for the first in the folder.
-        apex: number of the apex frame, None if there is none.
+        apex: number of the apex frame; None if there is none.
         offset: number of the last frame; None for the last in the folder.
-        action_units: as annotated; "" if they are not, or cannot be read.
-        notes: what to tell the user of this row, if the sample is taken.
+        action_units: the annotated action units; "" if they are not annotated or cannot be parsed.
+        notes: notes on this row for the user, shown if the sample is used.
         doubtful_units: see `SheetRow.doubtful_units`.
-        filename: as annotated, for known corrections.
-        fault: why there is no sample in this row; "" if there is one.
+        filename: the annotated file name, for known corrections.
+        fault: why the row does not give a sample; "" if it does.
     """
 
-    # No field has a default: a reader that forgets one does not run.
+    # No field has a default, so that a reader that forgets one fails.
     sample: str
     subject: str
     label: str
@@ -103,17 +103,19 @@ class Annotated:
         where: str = "",
         needs_onset: bool = True,
     ) -> Annotated:
-        """What a row of a sheet says; every reader makes its samples with this.
+        """The annotation in a row of a sheet; every reader uses this.
 
         Args:
-            row: has onset, apex, offset and action units, as far as the sheet has them; None if there is no sheet.
-            sample: see the class; so are the others.
-            subject: the person, as the manifest names it.
-            label: as annotated.
-            clip: key of the folder.
+            row: the row, with onset, apex, offset and action units as far as the sheet has them; None if there is no
+                sheet.
+            sample: name of the sample.
+            subject: the person, as named in the manifest.
+            label: the annotated label.
+            clip: key of the folder of frames.
             expected: path of that folder.
-            where: instead of that of ``row``.
-            needs_onset: a row without onset is not a sample; otherwise the first frame of the clip is its onset.
+            where: file and row, for messages; by default those of ``row``.
+            needs_onset: whether a row without onset gives no sample. If False, the onset is then the clip's first
+                frame.
         """
         units, notes = row.action_units(sample) if row else ("", ())
         if row:
@@ -137,12 +139,12 @@ class Annotated:
 
     @classmethod
     def from_row(cls, row: SheetRow, subject: str, label: str | None = None) -> Annotated:
-        """From a sheet whose clips are named by the columns subject and filename.
+        """The annotation in a row of a sheet whose clips are named by the columns subject and filename.
 
         Args:
-            row: has filename, emotion, onset, apex and offset.
-            subject: the person, as the manifest names it.
-            label: instead of the column emotion.
+            row: the row, with filename, emotion, onset, apex and offset.
+            subject: the person, as named in the manifest.
+            label: the label; by default that in the column emotion.
         """
         name = row.text["filename"]
         return cls.of(
@@ -177,8 +179,8 @@ def assemble(
     """Build the manifest of all samples whose label belongs to a class and whose frames exist.
 
     Raises:
-        ManifestError: an unknown label, one sample annotated with two labels, or missing files where that
-            is to be an error.
+        ManifestError: a label is unknown, a sample is annotated with two labels, or files are missing and
+            ``choices.missing`` is "raise".
     """
     samples: list[Sample] = []
     excluded, skipped, absent, middle, replaced, early, late = [], [], [], [], [], [], []
@@ -268,13 +270,13 @@ def assemble(
         cure = f"Complete {tree.folder}" + (", or leave these samples out: missing='skip'." if samples else ".")
         refuse_missing(absent, source, cure)
     if early:
-        notes.append(f"The offset lies before the onset, their clips end at the apex: {', '.join(early)}.")
+        notes.append(f"The offset is before the onset, so these clips end at the apex: {', '.join(early)}.")
     if late:
-        notes.append(f"The offset lies before the apex, their clips end at the apex: {', '.join(late)}.")
+        notes.append(f"The offset is before the apex, so these clips end at the apex: {', '.join(late)}.")
     notes += replaced_note(replaced)
     if samples and dataset != "smic" and not any(sample.action_units for sample in samples):
         names = ", ".join(ALIASES["action_units"])
-        notes.append(f"{source}: no action units were read. Their column must be called one of: {names}.")
+        notes.append(f"{source}: no action units were read. Their column must have one of these names: {names}.")
     found = Manifest(
         tuple(samples),
         labels.classes(choices.classes),
@@ -289,19 +291,18 @@ def assemble(
 
 
 def _doubt(cells: Sequence[str], source: str) -> tuple[str, ...]:
-    """Note for the user on action units that are round numbers: none or one sentence."""
+    """Note for the user on action units that are multiples of ten: one sentence or none."""
     if not cells:
         return ()
     shown = ", ".join(cells[:10]) + (f" and {len(cells) - 10} more" if len(cells) > 10 else "")
     return (
-        f"{source}: {shown} contain action units as numbers, which are read as they are. A spreadsheet also "
-        "makes 20 of "
-        "2E+1; look at them if the sheet was edited.",
+        f"{source}: {shown} contain action units as numbers, which are read unchanged. A spreadsheet program also "
+        "turns 2E+1 into 20; check these cells if the sheet was edited.",
     )
 
 
 def _corrected(dataset: str, row: Annotated) -> tuple[Annotated, str]:
-    """The row without its known mistake, and a note on that ("" if there is none)."""
+    """The row with its known mistake corrected, and a note on it ("" if there is none)."""
     known = find_correction(dataset, row.subject, row.filename, row.onset, row.apex, row.offset)
     if known is None:
         return row, ""
@@ -310,14 +311,14 @@ def _corrected(dataset: str, row: Annotated) -> tuple[Annotated, str]:
 
 
 def _frames(row: Annotated, clip: Clip) -> tuple[int, ApexChoice]:
-    """Number of the onset frame, and the apex that goes with it."""
+    """Number of the onset frame, and the choice of the apex frame."""
     onset = min(clip.files) if row.onset is None else row.onset
-    # A clip of one frame lacks frames, unless the sheet says that it ends there.
+    # A clip with a single frame is incomplete, unless the sheet states that it ends there.
     offset = max(*clip.files, onset + 1) if row.offset is None else row.offset
     return onset, choose_apex(onset, row.apex, offset, clip.files)
 
 
 def _last_frame(row: Annotated, clip: Clip, apex: int) -> int:
-    """Number of the last frame of the expression: the offset, or the one before it that is there."""
+    """Number of the last frame of the expression: the offset, or the last existing frame before it."""
     last = max(clip.files) if row.offset is None else row.offset
     return max(number for number in clip.files if number <= max(last, apex))

@@ -1,4 +1,4 @@
-"""CASME and CASME II: ``sub01/EP02_01f/reg_img46.jpg``, ``sub01/EP01_5/EP01_5-100.jpg`` and a sheet each."""
+"""CASME and CASME II: ``sub01/EP02_01f/reg_img46.jpg``, ``sub01/EP01_5/EP01_5-100.jpg``, with one sheet each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from htnet.data.datasets.assemble import Annotated, Labels
 from htnet.data.datasets.layout import Layout, numbered_subject
 from htnet.data.datasets.sheets import SheetRow
 
-#: MEGC 2019 makes disgust and repression negative; sadness and fear are too few and belong to no class.
+#: In MEGC 2019, disgust and repression are negative; sadness and fear have too few samples and belong to no class.
 CASME2_LABELS = Labels(
     three={"happiness": "positive", "disgust": "negative", "repression": "negative", "surprise": "surprise"},
     own=("happiness", "disgust", "repression", "surprise", "others"),
     other=("sadness", "fear"),
     same={"other": "others", "happy": "happiness", "happyness": "happiness"},
 )
-#: By the rule that MEGC 2019 has for CASME II and SAMM. Tense is of no class there.
+#: By the rule of MEGC 2019 for CASME II and SAMM, in which tense belongs to no class.
 CASME_LABELS = Labels(
     three={
         "happiness": "positive",

@@ -16,7 +16,7 @@ from htnet.data.datasets.sheets import ALIASES, SheetRow, find_sheet, find_sheet
 from htnet.data.layouts import find_casme3, is_casme3, read_casme3
 from htnet.data.manifest import Manifest
 
-#: In the order of ``label_for_7`` in the edited CSV, which has no samples of the seventh class.
+#: The classes are in the order of ``label_for_7`` in the edited CSV, which has no samples of the seventh class.
 LABELS = Labels(
     three={
         "happy": "positive",
@@ -28,13 +28,13 @@ LABELS = Labels(
 )
 
 
-#: The names that its sheets begin with.
+#: Patterns of the names of its sheets.
 PATTERNS = official("casme3").sheets
-#: Rows of the official sheet of micro-expressions, edition 2.
+#: Number of rows in the official sheet of micro-expressions, edition 2.
 OFFICIAL_ROWS = 860
-#: A micro-expression lasts at most half a second: frames, at 30 a second.
+#: Maximum length of a micro-expression in frames: 0.5 s at 30 frames per second.
 LONGEST_MICRO = 15
-#: Fewer rows than this do not show by their lengths what they are.
+#: Minimum number of rows from which their lengths show whether they are macro-expressions.
 _ENOUGH = 20
 _ALIASES = {**ALIASES, "type": ("expressiontype", "type")}
 _NEEDED = ("subject", "onset", "apex", "offset", "emotion")
@@ -49,7 +49,7 @@ def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) ->
     sheet, chosen = (annotation, ()) if annotation is not None else _find(root)
     if sheet.suffix.lower() == ".csv" and is_casme3(sheet):
         label = "label_for_3" if choices.classes == "3" else "label_for_7"
-        # The same seven classes whichever annotation is read.
+        # The same seven classes for both annotations.
         found = read_casme3(sheet, root, label=label, missing=choices.missing, no_apex=choices.no_apex)
         return replace(found, classes=LABELS.classes(choices.classes))
     micro, passed = _micro_rows(read_sheet(sheet, _NEEDED, _ALIASES))
@@ -66,10 +66,10 @@ def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) ->
 
 
 def _find(root: Path) -> tuple[Path, tuple[str, ...]]:
-    """The sheet of micro-expressions, by its content, and a note on the others."""
+    """The sheet of micro-expressions, selected by its content, and a note on the others."""
     patterns = list(PATTERNS)
     edited = find_casme3(root)
-    if edited is not None:  # it may have any name
+    if edited is not None:  # its name may differ from the patterns
         patterns.append(escape(edited.name.casefold()))
     found = find_sheets(root, patterns)
     if len(found) < 2:
@@ -91,11 +91,11 @@ def _find(root: Path) -> tuple[Path, tuple[str, ...]]:
         wanted[file] = [tuple(row.text[name] for name in ("subject", "filename", *_NEEDED[1:4])) for row in micro]
     chosen = _choose(wanted, others)
     said = "; ".join(f"{file.name} {what}" for file, what in others.items())
-    return chosen, (f"The annotation is {chosen}, {len(wanted[chosen])} rows, chosen by its content: {said}.",)
+    return chosen, (f"The annotation is {chosen}, {len(wanted[chosen])} rows, selected by its content: {said}.",)
 
 
 def _choose(wanted: Mapping[Path, Sequence[tuple[str, ...]]], others: dict[Path, str]) -> Path:
-    """One of the sheets of micro-expressions: they are the same, or one is the official edition."""
+    """Choose one of several sheets of micro-expressions: they must be equal, or one must be the official edition."""
     official = [file for file, rows in wanted.items() if len(rows) == OFFICIAL_ROWS]
     different = {tuple(rows) for rows in wanted.values()}
     candidates = official if len({tuple(wanted[file]) for file in official}) == 1 else list(wanted)
@@ -104,8 +104,7 @@ def _choose(wanted: Mapping[Path, Sequence[tuple[str, ...]]], others: dict[Path,
         folder = next(iter({**wanted, **others})).parent
         raise ManifestError(
             f"{folder} contains {len(wanted)} annotation sheets of CAS(ME)^3 part A "
-            f"({names or 'none that fits'}). Give "
-            "one as annotation."
+            f"({names or 'none that fits'}). Give one as annotation."
         )
     chosen = candidates[0]
     others.update({f: f"has {len(rows)} rows" for f, rows in wanted.items() if f != chosen})
@@ -113,23 +112,23 @@ def _choose(wanted: Mapping[Path, Sequence[tuple[str, ...]]], others: dict[Path,
 
 
 def _micro_rows(rows: Sequence[SheetRow]) -> tuple[list[SheetRow], int]:
-    """The rows that are not of another type than micro-expressions, and how many are."""
+    """The rows that are not marked as macro-expressions, and the number of rows that are."""
     micro = [row for row in rows if "macro" not in row.text["type"].casefold()]
     return micro, len(rows) - len(micro)
 
 
 def is_macro(rows: Sequence[SheetRow]) -> bool:
-    """Whether half of the rows last longer than a micro-expression."""
+    """Whether the median length of the rows is longer than a micro-expression."""
     spans = [(row.number("onset"), row.number("offset")) for row in rows]
     lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)
     return bool(lengths) and lengths[len(lengths) // 2] > LONGEST_MICRO
 
 
 def _find_frames(root: Path, wanted: set[str]) -> Tree:
-    """The tree of frames; never that of the depth maps, whose folders have the same names.
+    """Find the tree of frames; the tree of depth maps, whose folders have the same names, is never returned.
 
     Raises:
-        ManifestError: there are no frames; the message says so if there are depth maps.
+        ManifestError: there are no frames; the message states whether there are depth maps.
     """
     depth: list[Path] = []
 
@@ -153,12 +152,12 @@ def _find_frames(root: Path, wanted: set[str]) -> Tree:
         raise
     first = next((file for folder in tree.clips.values() for file in sorted(folder.glob("*.png"))), None)
     if first is not None and is_depth_map(first):
-        raise ManifestError(f"{first} is a depth map (gray levels of 16 bit), which shows no face. {cure}")
+        raise ManifestError(f"{first} is a depth map (16-bit gray levels), which shows no face. {cure}")
     return tree
 
 
 def is_depth_map(file: Path) -> bool:
-    """Whether a file is a PNG of one channel of 16 bit, as the depth maps of CAS(ME)^3 are."""
+    """Whether a file is a PNG with a single 16-bit channel, as the depth maps of CAS(ME)^3 are."""
     try:
         with file.open("rb") as opened:
             head = opened.read(26)

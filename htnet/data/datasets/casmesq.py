@@ -1,4 +1,4 @@
-"""The micro-expressions of CAS(ME)^2, cut from its recordings: ``rawpic/s15/15_0401girlcrashing/img557.jpg``."""
+"""The micro-expressions in the recordings of CAS(ME)^2: ``rawpic/s15/15_0401girlcrashing/img557.jpg``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips: the folders of frames of the rows of an annotation sheet."""
+"""Clips: the folders of frames that belong to the rows of an annotation sheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from htnet.core.hints import SHEETS, hint, how
 from htnet.core.hints import missing as does_not_exist
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
-#: How many levels below the root a clip's folder may lie.
+#: Maximum depth of a clip's folder below the root.
 _DEPTH = 7
 
 
@@ -23,7 +23,7 @@ class Clip:
 
     Attributes:
         folder: the folder.
-        files: frame number to file, ascending. The number is the last one in the file's name, so
+        files: the files by frame number, ascending. The frame number is the last number in the file's name, so
             ``img46.jpg``, ``reg_img046.png`` and ``006_0046.jpg`` are all frame 46.
     """
 
@@ -31,7 +31,7 @@ class Clip:
     files: Mapping[int, Path]
 
     def expected(self, number: int) -> str:
-        """Path that a missing frame would have, spelled as the folder's other frames are."""
+        """Path that a missing frame would have, in the naming of the folder's other frames."""
         if not self.files:
             return str(self.folder / f"*{number}.jpg")
         model = next(iter(self.files.values()))
@@ -45,8 +45,8 @@ class Tree:
     """All clips of a data set.
 
     Attributes:
-        folder: the folder that the paths of clips begin at.
-        clips: key to folder of each clip.
+        folder: the folder to which the paths of clips are relative.
+        clips: the folder of each clip, by key.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Tree:
 
 
 def read_clip(folder: Path) -> Clip:
-    """The frames in a folder.
+    """Read the names of the frames in a folder.
 
     Raises:
         ManifestError: two files have the same frame number, or the folder cannot be listed.
@@ -76,21 +76,21 @@ def read_clip(folder: Path) -> Clip:
     return Clip(folder, dict(sorted(files.items())))
 
 
-#: From a clip's folder its key and the folder of the whole tree; None from any other folder.
+#: Returns the key of a clip's folder and the folder of the whole tree; None for any other folder.
 KeyOf = Callable[[Path], tuple[str, Path] | None]
 
 
 def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
-    """Find the tree of clips that contains ``root`` or lies in it.
+    """Find the tree of clips that contains ``root`` or is in it.
 
     Args:
         root: start of the search.
         key_of: distinguishes clips from other folders.
         what: the data set and the form of its paths, for messages.
-        prefer: name of the tree to take if there are several.
+        prefer: name of the tree to use if there are several.
 
     Raises:
-        ManifestError: there are no clips, or several trees of them.
+        ManifestError: there are no clips, or several trees of clips.
     """
     if not os.path.isdir(root):
         raise ManifestError(f"{root} is not a folder. Give the root of {what}.")
@@ -111,7 +111,7 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
 
 
 def _keyed(folder: Path, key_of: KeyOf, depth: int) -> Iterator[tuple[str, Path, Path]]:
-    """Key, tree and folder of the clips below ``folder``, at most ``depth`` levels down; clips hold no clips."""
+    """Key, tree and folder of the clips at most ``depth`` levels below ``folder``; folders of clips are not entered."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())

@@ -23,25 +23,25 @@ def merge_composite(
     """Merge the composite set of MEGC 2019: the 442 samples of 68 subjects of its published list, if all files exist.
 
     The sheet of CASME II may be the edition of 2014 or that of 2019. Other samples with one of the three classes are
-    left out and listed in ``excluded``, and ``notes`` state why: in both editions sub04_EP12_01f and sub05_EP09_05f; in
-    that of 2019 three samples of sub24 that were sadness in 2014. ``notes`` also name each sample of the list that is
-    missing, or that has another label in the sheet.
+    left out and listed in ``excluded``, and ``notes`` states the reasons: in both editions these are sub04_EP12_01f and
+    sub05_EP09_05f; in that of 2019 also three samples of sub24 that were sadness in 2014. ``notes`` also names each
+    sample of the list that is missing, or that has another label in the sheet.
 
     Args:
         casme2: CASME II, as `read_dataset` reads it with ``classes="3"``.
         samm: SAMM, read in the same way.
         smic: SMIC (HS), read in the same way.
-        keep: use exactly these samples instead: their names, or a CSV file with the column ``sample`` or
-            with ``sub`` and ``filename_o``, as the published list has them; or the list of MEGC 2019 that has
-            no header (``combined_3class_gt.csv``: data set, subject, file name, label).
+        keep: use exactly these samples instead: their names; or a CSV file with the column ``sample``, or with ``sub``
+            and ``filename_o`` as in the published list; or the list of MEGC 2019 without header
+            (``combined_3class_gt.csv``: data set, subject, file name, label).
 
     Returns:
         The samples in the order of the published list: CASME II, SMIC, SAMM. Samples left out of the parts
-        are listed here too.
+        are also listed here.
 
     Raises:
-        ManifestError: a part is another data set or has other classes, a name to keep is in none of them, or
-            the file of names is not as described.
+        ManifestError: a part is another data set or has other classes, a name to keep is in none of the parts, or
+            the file of names does not have one of these forms.
     """
     given = {"casme2": casme2, "smic": smic, "samm": samm}
     parts = {name: given[name] for name in COMPOSITE}
@@ -60,7 +60,7 @@ def merge_composite(
         wanted, kept_notes = names_to_keep(keep, parts)
     unknown = sorted(wanted - {s.sample for s in samples} - set(skipped))
     if unknown:
-        raise ManifestError(f"{listed(unknown)} to keep are in none of the three data sets. Correct keep.")
+        raise ManifestError(f"{listed(unknown)} in keep are in none of the three data sets. Correct keep.")
     list_named = "composite" if keep is None else "list to keep"
     left_out = tuple((s.sample, f"{s.label} (not in the {list_named})") for s in samples if s.sample not in wanted)
     notes = [note for part in parts.values() for note in part.notes if note not in part.differences]
@@ -81,34 +81,34 @@ def merge_composite(
 
 
 def _published(samples: Iterable[Sample]) -> set[str]:
-    """Those samples that the published list has, as they are spelled here."""
+    """The samples that are in the published list, in the spelling used here."""
     known = {name.casefold() for name in composite_list()}
     return {s.sample for s in samples if s.sample.casefold() in known}
 
 
 def _units_of(casme2: Manifest) -> list[str]:
-    """Which edition's action units the samples of CASME II have: frame numbers are the same in both, these are not."""
+    """Note on the edition of CASME II that the action units are from: they differ, while frame numbers do not."""
     of_2019 = any(s.sample in RELABELED_2019 for s in casme2)
     of_2014 = any(name in RELABELED_2019 and label.casefold() == "sadness" for name, label in casme2.excluded)
     if of_2019 == of_2014 or not any(s.action_units for s in casme2):
         return []
     mine, other = ("2019", "2014") if of_2019 else ("2014", "2019")
     return [
-        f"The action units of CASME II are those of its edition of {mine}; 57 of the 255 texts differ in that of "
-        f"{other}."
+        f"The action units of CASME II are those of its edition of {mine}; 57 of the 255 annotations differ in the "
+        f"edition of {other}."
     ]
 
 
 def _left_out(names: Iterable[str]) -> list[str]:
-    """Notes on samples of the three classes that the published list does not have, where the reason is known."""
+    """Notes on samples of the three classes that are not in the published list, with the reason if it is known."""
     names = set(names)
     others = sorted(names - OMITTED.keys() - RELABELED_2019.keys())
-    notes = [f"Left out, as they are not in the published list: {', '.join(others)}."] if others else []
+    notes = [f"Left out because they are not in the published list: {', '.join(others)}."] if others else []
     notes += [f"{name} is left out, as in the published list: {OMITTED[name]}." for name in OMITTED if name in names]
     later = [name for name in RELABELED_2019 if name in names]
     if later:
         notes.append(
-            f"The sheet of CASME II is the edition of 2019, which labels {', '.join(later)} as surprise: left out, as "
-            "they are sadness in the edition of 2014, whose labels the published list has."
+            f"The sheet of CASME II is the edition of 2019, which labels {', '.join(later)} as surprise. They are left "
+            "out because they are sadness in the edition of 2014, which the published list follows."
         )
     return notes

@@ -26,7 +26,7 @@ LABELS = Labels(
 
 
 def read_dfme(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
-    """Read DFME, all of its sheets that are there; see `htnet.data.read_dataset`."""
+    """Read DFME from all of its sheets that exist; see `htnet.data.read_dataset`."""
     sheets = [annotation] if annotation is not None else find_sheets(root, PATTERNS)
     if not sheets:
         raise no_sheet(root, PATTERNS, "DFME")
@@ -41,10 +41,9 @@ def read_dfme(root: Path, annotation: Path | None, choices: Choices) -> Manifest
         if seen.setdefault(name, folder) != folder:
             raise ManifestError(
                 f"{root} contains the clip {folder.name} twice: in {seen[name].parent} and in {folder.parent}. "
-                "Give the "
-                "folder of one copy as root, and annotation if the sheet is not there or one folder above."
+                "Give the folder of one copy as root, and annotation if the sheet is not there or one folder above."
             )
-        return name, root  # training and test clips lie in folders beside each other
+        return name, root  # training and test clips are in sibling folders
 
     tree = find_clips(root, key, "DFME (train_data/sub0003_01/00012.png)")
     return assemble("dfme", rows, tree, LABELS, choices, ", ".join(map(str, sheets)))

@@ -9,11 +9,11 @@ from htnet.data.datasets.layout import Layout
 from htnet.data.datasets.sheets import SheetRow
 
 _OWN = ("positive", "negative", "surprise", "repression", "others")
-#: Repression is negative, as MEGC 2019 has it for CASME II.
+#: Repression is negative, as in MEGC 2019 for CASME II.
 LABELS = Labels(
     three={"positive": "positive", "negative": "negative", "repression": "negative", "surprise": "surprise"},
     own=_OWN,
-    # Several emotions at once, written "Surprise+Positive", belong to no single class.
+    # Combined emotions such as "Surprise+Positive" belong to no single class.
     other=tuple("+".join((a, b)) for a in _OWN for b in _OWN if a != b),
     same={"other": "others"},
 )

@@ -1,4 +1,4 @@
-"""Lists of the samples to keep of the composite."""
+"""Lists of the samples to keep in the composite."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from htnet.data.tables import read_table
 def names_to_keep(
     keep: str | PathLike[str] | Iterable[str], parts: Mapping[str, Manifest]
 ) -> tuple[set[str], tuple[str, ...]]:
-    """The samples that a list names, as the parts spell them, and notes on labels that differ from the list's.
+    """The samples that a list names, in the spelling of the parts, and notes on labels that differ from the list's.
 
     Args:
         keep: names of samples; or a CSV file with the column ``sample``, with ``sub`` and ``filename_o``, or without
-            header as the published list of MEGC 2019 is: data set, subject, file name, label. Such a list may write
-            numbers with or without leading zeros, in any column.
+            header like the published list of MEGC 2019: data set, subject, file name, label. In a list without header,
+            numbers may be written with or without leading zeros.
         parts: the data sets, by name.
 
     Raises:
-        ManifestError: the file names no samples, or two samples of a part differ in leading zeros alone.
+        ManifestError: the file names no samples, or two samples of a part differ only in leading zeros.
     """
     if not isinstance(keep, (str, PathLike)):
         return set(keep), ()
@@ -42,13 +42,13 @@ def names_to_keep(
     if {"sub", "filename_o"} <= set(columns):
         return {f"{row['sub']}_{row['filename_o']}" for _, row in rows}, ()
     raise ManifestError(
-        f"{path} names no samples: it needs the column 'sample', or 'sub' and 'filename_o', or no header and in each "
-        f"row the data set ({', '.join(parts)}), the subject, the file name and the label."
+        f"{path} names no samples: it needs the column 'sample', or 'sub' and 'filename_o', or no header and rows "
+        f"with data set ({', '.join(parts)}), subject, file name and label."
     )
 
 
 def _without_header(path: Path, parts: Mapping[str, Manifest]) -> Table | None:
-    """The rows of a list whose first row is a sample already; None if it is another kind of file."""
+    """The table of a list without header, whose first row is a sample; None if it is another kind of file."""
     if path.suffix.lower() == ".csv":
         separator_of(path, read_csv_text(path))  # two kinds of separators are refused
     book = path.suffix.lower() in (".xlsx", ".xls")
@@ -67,9 +67,8 @@ def _of_list(table: Table, parts: Mapping[str, Manifest]) -> tuple[set[str], tup
             other = known.setdefault((dataset, _plain(name)), name)
             if other != name:
                 raise ManifestError(
-                    f"{part.source}: {other!r} and {name!r} cannot be distinguished by a list without leading "
-                    "zeros. Give "
-                    "keep a CSV file with the column 'sample'."
+                    f"{part.source}: {other!r} and {name!r} cannot be distinguished in a list without leading "
+                    "zeros. For keep, give a CSV file with the column 'sample'."
                 )
     wanted, differing = set(), []
     classes = next(iter(parts.values())).classes
@@ -89,10 +88,12 @@ def _of_list(table: Table, parts: Mapping[str, Manifest]) -> tuple[set[str], tup
         label = classes[int(label)] if label.isdecimal() and int(label) < len(classes) else label
         if label and labels.get(name, label) != label:
             differing.append(f"{name} ({label} there, {labels[name]} here)")
-    notes = (f"{table.label} labels {len(differing)} samples otherwise: {', '.join(differing)}.",) if differing else ()
+    notes = (
+        (f"{table.label} labels {len(differing)} samples differently: {', '.join(differing)}.",) if differing else ()
+    )
     return wanted, notes
 
 
 def _plain(name: str) -> str:
-    """A name without capitals, leading zeros, and letters before the subject's number."""
+    """A name in lowercase, without leading zeros and without letters before the subject's number."""
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", re.sub(r"^(?:sub|s)(?=[0-9])", "", name.casefold()))

@@ -1,4 +1,4 @@
-"""Data sets with one annotation sheet and a folder of frames for each clip, which differ in names alone."""
+"""Reader of data sets with one annotation sheet and one folder of frames per clip, which differ only in naming."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ COLUMNS = ("subject", "onset", "apex", "offset", "emotion")
 
 @dataclass(frozen=True)
 class Layout:
-    """How the sheet and the tree of a data set name its clips; called, it reads the data set.
+    """How the sheet and the folder tree of a data set name its clips; calling it reads the data set.
 
     Attributes:
         name: one of `htnet.data.DATASETS`.
-        example: where a frame lies.
-        labels: its labels.
-        row: what a row of the sheet says.
-        key: the key of a clip's folder, as ``row`` gives it, and the subjects' folder; None for other folders.
-        listed: only folders whose key the sheet has are clips.
+        example: path of a frame, for messages.
+        labels: labels and classes of the data set.
+        row: returns the annotation in a row of the sheet.
+        key: returns the key of a clip's folder, as in ``row``, and the folder of the subjects; None for other folders.
+        listed: whether only folders whose key is in the sheet are clips.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Layout:
 
 
 def numbered_subject(row: SheetRow, pattern: str, form: str, example: str) -> str:
-    """The subject of a row, by its number.
+    """The subject of a row in a uniform spelling.
 
     Args:
-        row: of a sheet.
-        pattern: of the cell, with the number as group 1; case is ignored.
-        form: how the subject is written, such as "sub{:02d}".
-        example: of a cell, for the message.
+        row: the row of a sheet.
+        pattern: regular expression for the cell, with the subject's number as group 1; case is ignored.
+        form: format of the subject, such as "sub{:02d}".
+        example: example of a cell, for the message.
 
     Raises:
-        ManifestError: the cell is not of that pattern; the message names the cell.
+        ManifestError: the cell does not match the pattern; the message names the cell.
     """
     found = re.fullmatch(pattern, row.text["subject"], re.IGNORECASE)
     if found is None:

@@ -30,10 +30,10 @@ from htnet.data.datasets.sheets import (
 from htnet.data.intervals import Interval, Intervals
 from htnet.data.recording_tables import RecordingSet, annotated_units
 
-#: Numbers of micro- and macro-expressions that the publications of the sets give: SAMM Long Videos, arXiv 1911.01519;
-#: CAS(ME)^2, the later edition (IEEE TAFFC 2018; that of 2016 had 53 and 250).
+#: Published numbers of micro- and macro-expressions: SAMM Long Videos, arXiv 1911.01519; CAS(ME)^2, the later edition
+#: (IEEE TAFFC 2018; that of 2016 had 53 and 250).
 PUBLISHED: Mapping[str, tuple[int, int]] = {"samm_lv": (159, 343), "casme_sq": (57, 300)}
-#: Frames a second, as the page of MEGC 2024 states them (https://megc2024.github.io/challenge.html).
+#: Frames per second, from the page of MEGC 2024 (https://megc2024.github.io/challenge.html).
 RATES: Mapping[str, float] = {"samm_lv": 200.0, "casme_sq": 30.0, "casme3a": 30.0, "casme3c": 30.0}
 _TITLES = {
     **{"samm_lv": "SAMM Long Videos", "casme_sq": "CAS(ME)^2"},
@@ -42,18 +42,19 @@ _TITLES = {
 _ALIASES = {**ALIASES, "type": ("type", "expressiontype")}
 #: CAS(ME)^3 part C numbers each person's expressions in a column "count".
 _PART_C = {**_ALIASES, "filename": ("count", "filename")}
-#: Part A calls a recording "Filename" in the sheets of micro-expressions and "seq" in that of macro-expressions.
+#: In part A the column of the recording is "Filename" in the sheets of micro-expressions and "seq" in that of
+#: macro-expressions.
 _PART_A = {**_ALIASES, "filename": ("filename", "seq")}
-#: A micro-expression of CAS(ME)^3 lasts at most so many frames, half a second.
+#: Maximum length of a micro-expression of CAS(ME)^3 in frames: 0.5 s.
 _LONGEST_MICRO = 15
-#: CAS(ME)^2: the folder of each participant, and the number of each stimulus, where the sheets "naming rule1" and
-#: "naming rule2" of the workbook do not say it.
+#: CAS(ME)^2: the folder of each participant, and the number of each stimulus, used if the sheets "naming rule1" and
+#: "naming rule2" of the workbook do not state them.
 PARTICIPANTS: Mapping[int, int] = dict(enumerate((*range(15, 17), *range(19, 28), *range(29, 39), 40), 1))
 STIMULI: Mapping[str, str] = {
     **{"anger1": "0401", "anger2": "0402", "disgust1": "0101", "disgust2": "0102", "happy1": "0502"},
     **{"happy2": "0503", "happy3": "0505", "happy4": "0507", "happy5": "0508"},
 }
-#: The columns of CAS(ME)^2, whose sheet has no header.
+#: Column indexes in the sheet of CAS(ME)^2, which has no header.
 SQUARE = {
     **{"subject": 0, "filename": 1, "onset": 2, "apex": 3, "offset": 4, "action_units": 5, "emotion": 6, "type": 7}
 }
@@ -61,7 +62,7 @@ SQUARE = {
 
 @dataclass
 class _Found:
-    """What was read so far."""
+    """The intervals read so far, and notes on them."""
 
     dataset: str
     intervals: list[Interval] = field(default_factory=list)
@@ -70,21 +71,21 @@ class _Found:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: SheetRow, recording: str, subject: str, kind: str, label: str = "") -> None:
-        """The interval of a row, or why there is none."""
+        """Add the interval of a row, or the reason why it is left out."""
         name = row.text["filename"]
         self.kinds[kind] += 1
         onset, apex, offset = (row.number(column) for column in ("onset", "apex", "offset"))
         # Frames are counted from 1; 0 and -1 stand for frames that are not annotated.
         apex, offset = apex or None, offset or None
         if not onset:
-            self.excluded.append((name, f"onset {row.text['onset'] or 'not given'}, where frames begin at 1"))
+            self.excluded.append((name, f"onset {row.text['onset'] or 'not given'}, but frames are counted from 1"))
             return
         if offset is not None and offset < onset:
             self.excluded.append((name, f"offset {offset} before the onset {onset}"))
             return
         if apex is not None and not onset <= apex <= (offset or apex):
             self.notes.append(
-                f"{row.where}: the apex {apex} of {name} ({recording}) lies outside {onset} to {offset or 'its end'}."
+                f"{row.where}: the apex {apex} of {name} ({recording}) is outside {onset} to {offset or 'its end'}."
             )
         units, notes = row.action_units(name)
         self.notes += notes
@@ -96,21 +97,21 @@ class _Found:
 def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | PathLike[str] | None = None) -> Intervals:
     """Read the expressions of a data set of long recordings.
 
-    No frame is invented: an apex or offset that is not annotated is None. The documentation's page on data sets
-    shows each tree and sheet, and the sources.
+    Frames that are not annotated are not guessed: such an apex or offset is None. The documentation's page on data sets
+    shows each folder tree and sheet, and the sources.
 
     Args:
         name: "samm_lv" (SAMM Long Videos), "casme_sq" (CAS(ME)^2), "casme3a" or "casme3c" (CAS(ME)^3, parts A and C).
-        root: the data set's folder, or any folder on the way down to its recordings.
+        root: the data set's folder, or any folder between it and the recordings.
         annotation: the sheet, ``.xlsx``, ``.xls`` (extra "datasets") or ``.csv``. By default the one in ``root``, a
-            folder "annotation" in it, or the folder above; of "casme3a" all that are there.
+            folder "annotation" in it, or the folder above; for "casme3a" all sheets there.
 
     Returns:
-        The expressions in the sheet's order, and the recordings that are there.
+        The expressions in the sheet's order, and the recordings that exist.
 
     Raises:
-        ManifestError: an unknown name; an invalid tree or sheet.
-        MissingExtraError: openpyxl or xlrd is needed and not installed.
+        ManifestError: the name is unknown, or the folder tree or sheet is invalid.
+        MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
     if name not in _READERS:
         raise ManifestError(f"There is no reader of recordings for {name!r}. {did_you_mean(name, _READERS)}")
@@ -126,7 +127,7 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
     if counted != PUBLISHED.get(name, counted):
         micro, macro = PUBLISHED[name]
         found.notes.append(
-            f"{sheet} has {counted[0]} micro- and {counted[1]} macro-expressions, where {_TITLES[name]} was published "
+            f"{sheet} has {counted[0]} micro- and {counted[1]} macro-expressions, but {_TITLES[name]} was published "
             f"with {micro} and {macro}."
         )
     if found.excluded:
@@ -161,17 +162,17 @@ def read_annotated_recordings(
 ) -> RecordingSet:
     """Read a data set of long recordings for `htnet.metrics.evaluate_spotting`.
 
-    Frames are numbered as the files are, and the frame rates are the published ones. An expression without an annotated
-    offset cannot be scored; it is left out and named, like those that `read_intervals` leaves out.
+    Frames have the numbers of the files, and the frame rates are the published ones. An expression without an annotated
+    offset cannot be scored; it is left out and named in the notes, like those that `read_intervals` leaves out.
 
     Args:
-        name: see `read_intervals`.
-        root: see there.
-        annotation: see there.
+        name: as in `read_intervals`.
+        root: as in `read_intervals`.
+        annotation: as in `read_intervals`.
 
     Raises:
-        ManifestError: see there.
-        MissingExtraError: openpyxl or xlrd is needed and not installed.
+        ManifestError: as in `read_intervals`.
+        MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
     found = read_intervals(name, root, annotation=annotation)
     notes = list(found.notes)
@@ -213,8 +214,7 @@ def _samm(sheets: Sequence[Path], found: _Found) -> None:
         if parts is None:
             raise ManifestError(
                 f"{row.where}: {row.text['filename']!r} is not an expression of SAMM Long Videos, such as "
-                "006_1_2. Correct "
-                "it."
+                "006_1_2. Correct it."
             )
         subject = f"{int(parts[1]):03d}"
         found.add(row, f"{subject}_{int(parts[2])}", subject, _kind(row.text["type"], row.where))
@@ -244,9 +244,8 @@ def square_rows(sheet: Path) -> list[tuple[SheetRow, str, str]]:
             # The first row may be a header.
             if lost[1:] or (lost and lost != [1]):
                 raise ManifestError(
-                    f"{table.label}, row {lost[-1]}: it is not a participant, expression (anger1_1), onset, "
-                    "apex, offset, "
-                    "action units, emotion and kind. Correct it, or delete the row."
+                    f"{table.label}, row {lost[-1]} does not contain participant, expression (anger1_1), onset, "
+                    "apex, offset, action units, emotion and kind. Correct it, or delete the row."
                 )
             return rows
     raise ManifestError(
@@ -273,7 +272,7 @@ def _square_row(
     participant = int(row.text["subject"])
     if participant not in people or video not in stimuli:
         raise ManifestError(
-            f"{row.where}: no recording of participant {participant} and {video!r} is known. Correct the row."
+            f"{row.where}: participant {participant} or stimulus {video!r} is unknown. Correct the row."
         )
     person = f"s{people[participant]}"
     return row, f"{person}/{stimuli[video]}", person
@@ -294,7 +293,7 @@ def _part_c(sheets: Sequence[Path], found: _Found) -> None:
 
 
 def _part_a(sheets: Sequence[Path], found: _Found) -> None:
-    """Rows of one sheet of both kinds, or of one for each kind; emotions from any of them."""
+    """Add the rows of one sheet with both kinds, or of one sheet for each kind; emotions may come from any sheet."""
     needed = ["subject", "onset", "apex", "offset"]
     rows = {sheet: _with_kinds(sheet, read_sheet(sheet, needed, _PART_A), found) for sheet in sheets}
     both = [sheet for sheet, found_rows in rows.items() if any(row.text["type"] for row, _ in found_rows)]
@@ -311,7 +310,7 @@ def _part_a(sheets: Sequence[Path], found: _Found) -> None:
         for row, kind in rows[sheet]:
             parts = re.fullmatch(r"spno\.?\s*0*([0-9]+)", row.text["subject"].casefold())
             if parts is None:
-                raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give spNO.1, for example.")
+                raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give one such as spNO.1.")
             person = f"spNO.{parts[1]}"
             emotion = row.text["emotion"] or emotions.get(_row_key(row), "")
             found.add(_corrected(row, person, found), f"{person}/{row.text['filename'].lower()}", person, kind, emotion)
@@ -322,7 +321,7 @@ def _row_key(row: SheetRow) -> tuple[str, ...]:
 
 
 def _corrected(row: SheetRow, person: str, found: _Found) -> SheetRow:
-    """The row with a mistyped number set right, and a note of it."""
+    """The row with a mistyped number corrected; a note is added."""
     name = row.text["filename"]
     known = find_correction("casme3", person, name, *(row.number(column) for column in ("onset", "apex", "offset")))
     if known is None:
@@ -333,13 +332,13 @@ def _corrected(row: SheetRow, person: str, found: _Found) -> SheetRow:
 
 
 def _with_kinds(sheet: Path, rows: Sequence[SheetRow], found: _Found) -> list[tuple[SheetRow, str]]:
-    """Rows and their kinds; where a sheet names none, the one that half of its rows are by their length."""
+    """Rows and their kinds; if a sheet states no kinds, the kind follows from the median length of its rows."""
     spans = [(row.number("onset"), row.number("offset")) for row in rows]
     lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)
     usual = "macro" if lengths and lengths[len(lengths) // 2] > _LONGEST_MICRO else "micro"
     if not any(row.text["type"] for row in rows):
         found.notes.append(
-            f"{sheet} does not name kinds: by the length of half of its rows they are {usual}-expressions."
+            f"{sheet} states no kinds: according to the median length of its rows they are {usual}-expressions."
         )
     return [(row, _kind(row.text["type"], row.where) if row.text["type"] else usual) for row in rows]
 
@@ -398,5 +397,5 @@ _READERS: dict[str, _Reader] = {
         ("cas(me)3_part_c*", "cas(me)^3_part_c*", "casme3_part_c*"), _part_c, _part_c_key, "part_C/01/a/color/373.jpg"
     ),
 }
-#: Names that `read_intervals` knows.
+#: Names that `read_intervals` accepts.
 RECORDINGS = tuple(_READERS)

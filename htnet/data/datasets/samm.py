@@ -35,7 +35,7 @@ def _key(folder: Path) -> tuple[str, Path] | None:
 
 
 def _named(text: str) -> str:
-    """A clip's name with three digits for the subject, as SAMM has it; people's copies write 6_1_2 for 006_1_2."""
+    """A clip's name with three digits for the subject, as in SAMM; some copies have 6_1_2 instead of 006_1_2."""
     found = re.fullmatch(r"0*([0-9]+)(_.*)", text)
     return f"{int(found[1]):03d}{found[2]}" if found else text
 

@@ -1,4 +1,4 @@
-"""Annotation sheets (``.xlsx``, ``.xls`` or ``.csv``) as rows of text, with any lines above the header skipped."""
+"""Reader of annotation sheets (``.xlsx``, ``.xls`` or ``.csv``) as rows of text; lines above the header are skipped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from htnet.core.optional import require
 from htnet.data.facs_cells import AS_TEXT, keep_readable
 from htnet.data.tables import cell_of
 
-#: How each column is called in the data sets' sheets, in letters and digits only.
+#: Names of each column in the data sets' sheets, with only their letters and digits.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject", "subid", "sub"),
     "filename": ("filename", "foldname", "sample"),
@@ -30,10 +30,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "emotion": ("estimatedemotion", "emotion"),
     "action_units": ("actionunits", "aus", "au", "actionunit", "aulabel", "aulabels", "facs"),
 }
-#: Content of a cell, in lowercase, if no frame is annotated.
+#: Content of cells, in lowercase, that means that no frame is annotated.
 _LEFT_OPEN = frozenset({"", "/", "\\", "-", "\u2013", "\u2014", "?", "none", "null", "nan", "n/a", "na", "-1"})
 SUFFIXES = (".xlsx", ".xls", ".csv")
-#: A header further down than this is not looked for.
+#: Number of rows at the top in which the header is searched.
 _HEADER_WITHIN = 40
 
 
@@ -42,11 +42,11 @@ class Table:
     """The cells of one sheet.
 
     Attributes:
-        label: the file, and in a workbook the sheet, for messages.
+        label: the file and, for a workbook, the sheet, for messages.
         rows: the cells as text.
-        spoiled: (row, column), counted from 0, of each cell that a spreadsheet has made something else of than text or
-            an integer, with what to tell the user.
-        numbers: (row, column) of each cell that contains an integer, and no text.
+        spoiled: (row, column), counted from 0, of each cell that a spreadsheet program has converted to something other
+            than text or an integer, with the message for the user.
+        numbers: (row, column) of each cell that contains an integer instead of text.
     """
 
     label: str
@@ -62,10 +62,10 @@ class SheetRow:
     Attributes:
         where: file and row, for messages.
         text: the cells by the names of `ALIASES`; "" if there is none.
-        label: the file, and in a workbook the sheet.
-        cells: what spreadsheet programs call each cell ("cell H12").
-        spoiled: see `Table`; by name.
-        numbers: the names of the cells that hold integers and no text.
+        label: the file and, for a workbook, the sheet.
+        cells: name of each cell in spreadsheet programs ("cell H12").
+        spoiled: as in `Table`, by column name.
+        numbers: column names of the cells that contain integers instead of text.
     """
 
     where: str
@@ -82,17 +82,17 @@ class SheetRow:
 
     @property
     def doubtful_units(self) -> str:
-        """The cell of the action units if it contains ten, twenty, ...: a spreadsheet makes twenty of "2E+1" too."""
+        """The cell of the action units if it contains a multiple of ten: "2E+1" also becomes 20 in a spreadsheet."""
         text = self.text["action_units"]
         tens = "action_units" in self.numbers and text.endswith("0") and "action_units" not in self.spoiled
         return f"{self.cells['action_units']} ({text})" if tens else ""
 
     def number(self, column: str) -> int | None:
-        """The integer in a column, None if the cell contains none ("", "/", ...)."""
+        """The integer in a column; None if the cell does not contain one ("", "/", ...)."""
         return int(self.text[column]) if re.fullmatch(r"[0-9]+", self.text[column]) else None
 
     def not_read(self, column: str, sample: str) -> tuple[str, ...]:
-        """Note for the user on a frame cell that is neither a number nor left open: none or one sentence."""
+        """Note for the user on a frame cell that is neither a number nor marked as empty: one sentence or none."""
         text = self.text[column]
         if text.casefold() in _LEFT_OPEN or self.number(column) is not None:
             return ()
@@ -103,10 +103,10 @@ class SheetRow:
         )
 
     def onset_fault(self, required: bool) -> str:
-        """What is wrong with the onset frame, without which there is no sample; "" if nothing is.
+        """The fault of the onset frame, because of which the row gives no sample; "" if there is none.
 
         Args:
-            required: it must be there; otherwise a cell that is left open means the first frame of the clip.
+            required: whether the onset must be annotated. If False, an empty cell means the first frame of the clip.
         """
         text = self.text["onset"]
         if self.number("onset") is not None or (not required and text.casefold() in _LEFT_OPEN):
@@ -116,9 +116,9 @@ class SheetRow:
 
 
 def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
-    """The sheets in ``root``, or else in the folder above, whose names match one of ``patterns``.
+    """The sheets in ``root``, otherwise those in its parent folder, whose names match one of ``patterns``.
 
-    A folder called "annotation" or the like, as CAS(ME)^3 has it, belongs to the folder that it is in.
+    A subfolder whose name contains "annotation", as in CAS(ME)^3, is searched together with its parent folder.
     """
     for place in (root, root.absolute().parent):
         inside = sorted(place.iterdir()) if os.path.isdir(place) else []
@@ -140,10 +140,10 @@ def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def find_sheet(root: Path, patterns: Sequence[str], what: str) -> Path:
-    """The one sheet in ``root``, or else in the folder above, whose name matches one of ``patterns``.
+    """The only sheet in ``root``, otherwise in its parent folder, whose name matches one of ``patterns``.
 
     Raises:
-        ManifestError: there is none, or more than one.
+        ManifestError: there is no such sheet, or more than one.
     """
     found = find_sheets(root, patterns)
     if len(found) > 1:
@@ -157,7 +157,7 @@ def find_sheet(root: Path, patterns: Sequence[str], what: str) -> Path:
 
 
 def no_sheet(root: Path, patterns: Sequence[str], what: str) -> ManifestError:
-    """The error where `find_sheets` finds none."""
+    """The error if `find_sheets` finds no sheet."""
     return ManifestError(
         f"Neither {root} nor the folder above contains the annotation sheet of {what} ({' or '.join(patterns)}, "
         ".xlsx, .xls or .csv). Give its path as annotation."
@@ -167,20 +167,20 @@ def no_sheet(root: Path, patterns: Sequence[str], what: str) -> ManifestError:
 def read_sheet(path: Path, required: Sequence[str], aliases: Mapping[str, Sequence[str]] = ALIASES) -> list[SheetRow]:
     """Read an annotation sheet.
 
-    The header is the first row that names all ``required`` columns, in any order, spelling of capitals,
-    blanks and underscores; text above it and columns of other names are ignored. In a workbook the
-    first sheet with such a row counts. Integers kept as floats ("6.0") come out whole. Rows without
-    file name are ignored if the other required cells are empty too.
+    The header is the first row that names all ``required`` columns, in any order; case, blanks and underscores are
+    ignored. Text above it and columns of other names are ignored. In a workbook, the first sheet with such a row is
+    used. Integers stored as floats ("6.0") are converted back. Rows without file name are ignored if another required
+    cell is empty too.
 
     Args:
         path: ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv`` in UTF-8, separated by commas,
             semicolons or tabs.
-        required: names in ``aliases`` that must be there; "filename" is always required.
-        aliases: what each column may be called, in letters and digits only.
+        required: names in ``aliases`` of required columns; "filename" is always required.
+        aliases: the names that each column may have, with only their letters and digits.
 
     Raises:
         ManifestError: the file cannot be read, has no such header or no rows, or a row lacks its file name.
-        MissingExtraError: openpyxl or xlrd is needed and not installed.
+        MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
     needed = ["filename", *(name for name in required if name != "filename")]
     for table in read_tables(path):
@@ -191,7 +191,7 @@ def read_sheet(path: Path, required: Sequence[str], aliases: Mapping[str, Sequen
 
 
 def _no_header(path: Path, needed: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> str:
-    """What to say of a file without header; where a row has most of its columns, which ones that row lacks."""
+    """The message for a file without header; if a row has at least half of the columns, it states the missing ones."""
     rows = [
         (len(set(needed) & set(_places(row, aliases))), table.label, index)
         for table in read_tables(path)
@@ -206,20 +206,20 @@ def _no_header(path: Path, needed: Sequence[str], aliases: Mapping[str, Sequence
         )
     row = next(table.rows[index] for table in read_tables(path) if table.label == label and len(table.rows) > index)
     lacks = [name for name in needed if name not in _places(row, aliases)]
-    called = "; ".join(f"{name} (called {' or '.join(map(repr, aliases[name]))})" for name in lacks)
+    called = "; ".join(f"{name} (named {' or '.join(map(repr, aliases[name]))})" for name in lacks)
     there = ", ".join(repr(cell) for cell in row if cell)
     return (
-        f"{label}, row {index + 1}: no column for {called}. The row names {there}. Correct the name; capitals, blanks "
-        "and punctuation make no difference."
+        f"{label}, row {index + 1}: no column for {called}. The row names {there}. Correct the name; case, blanks "
+        "and punctuation are ignored."
     )
 
 
 def read_tables(path: Path) -> list[Table]:
-    """The sheets of a workbook; a CSV file once for each separator that it may have.
+    """The sheets of a workbook; for a CSV file, one table for each possible separator.
 
     Raises:
         ManifestError: the file cannot be read.
-        MissingExtraError: openpyxl or xlrd is needed and not installed.
+        MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
     if os.path.isdir(path):
         raise ManifestError(f"{path} is a folder. Give the annotation sheet itself, an .xlsx, .xls or .csv file.")
@@ -228,33 +228,33 @@ def read_tables(path: Path) -> list[Table]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ManifestError(
-            f"{path} is not an .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it as one."
+            f"{path} is not an .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it in that format."
         )
     try:
         content = read_file(path)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
-    # The name is a hint: people rename one kind of file to another.
+    # The kind is detected from the content, because the name may be wrong.
     if content.startswith(b"PK"):
         check_archive(path)
         return _workbook(path, BytesIO(content))
     if content.startswith(b"\xd0\xcf\x11\xe0") or suffix == ".xls":
         return _old_workbook(path, content)
     if suffix == ".xlsx":
-        raise ManifestError(f"{path} is not a workbook, despite its name. Save it as .xlsx again.")
+        raise ManifestError(f"{path} is not an .xlsx workbook, despite its name. Save it as .xlsx again.")
     return csv_tables(path)
 
 
 def _workbook(path: Path, content: BytesIO) -> list[Table]:
     openpyxl = require("openpyxl", "datasets", f"Reading {path.name}")
     try:
-        # Once for the values, once for the formulas behind them.
+        # Loaded twice: for the values, and for the formulas behind them.
         book, formulas = (openpyxl.load_workbook(content, read_only=True, data_only=values) for values in (True, False))
         try:
             tables = []
             for sheet, behind in zip(book.worksheets, formulas.worksheets, strict=True):
                 for one in (sheet, behind):
-                    one.reset_dimensions()  # some programs write a wrong extent, which would cut rows off
+                    one.reset_dimensions()  # some programs write a wrong range, which would drop rows
                 within = limited_rows(sheet.rows, path), limited_rows(behind.rows, path)
                 rows = [[(cell.value, str(cell.number_format or "")) for cell in row] for row in within[0]]
                 typed = [[cell.value for cell in row] for row in within[1]]
@@ -265,7 +265,7 @@ def _workbook(path: Path, content: BytesIO) -> list[Table]:
             formulas.close()
     except LimitError:
         raise
-    except Exception as error:  # openpyxl lets whatever a damaged file causes through
+    except Exception as error:  # openpyxl passes on any error that a damaged file causes
         raise ManifestError(f"{path} cannot be read as a workbook: it is damaged. Save it as .xlsx again.") from error
 
 
@@ -278,15 +278,15 @@ def _old_workbook(path: Path, content: bytes) -> list[Table]:
                 rows = [[_old_cell(xlrd, book, cell) for cell in sheet.row(row)] for row in range(sheet.nrows)]
                 tables.append(_table(f"{path}, sheet {sheet.name!r}", rows))
             return tables
-    except Exception as error:  # xlrd lets whatever a damaged file causes through
+    except Exception as error:  # xlrd passes on any error that a damaged file causes
         raise ManifestError(
-            f"{path} cannot be read as a workbook of the old format: it is damaged, or locked by a password. Open it "
-            "in a spreadsheet program and save it as .xlsx."
+            f"{path} cannot be read as an .xls workbook: it is damaged or protected by a password. Open it in a "
+            "spreadsheet program and save it as .xlsx."
         ) from error
 
 
 def _old_cell(xlrd: Any, book: Any, cell: Any) -> tuple[Any, str]:
-    """Value and number format of a cell of xlrd."""
+    """Value and number format of an xlrd cell."""
     if cell.ctype == xlrd.XL_CELL_DATE:
         return xlrd.xldate_as_datetime(cell.value, book.datemode), ""
     if cell.ctype == xlrd.XL_CELL_ERROR:
@@ -298,15 +298,15 @@ def _old_cell(xlrd: Any, book: Any, cell: Any) -> tuple[Any, str]:
 
 
 def csv_tables(path: Path) -> list[Table]:
-    """A text file once for each separator that it may have.
+    """A CSV file, parsed once for each possible separator.
 
     Raises:
-        ManifestError: it cannot be read.
+        ManifestError: the file cannot be read.
     """
     text = read_csv_text(path)
     tables = []
     told = told_separator(path, text)
-    # Not the separator of the first row: text may stand above the header.
+    # The separator is not detected in the first row, because there may be text above the header.
     for mark in SEPARATORS if told is None else (told,):
         try:
             raw = list(limited_rows(csv.reader(StringIO(text, newline=""), delimiter=mark), path))
@@ -314,9 +314,9 @@ def csv_tables(path: Path) -> list[Table]:
             raise ManifestError(f"{path} cannot be read as a CSV file: {cause(error)}.") from error
         if told is not None:
             raw[0] = []
-        # A unit that a program wrote as "20.0" may have been "2E+1".
+        # An action unit that a program wrote as "20.0" may have been "2E+1".
         spoiled = {
-            (i, j): f"It is {cell.strip()}, a number that a program made. {AS_TEXT}."
+            (i, j): f"It is {cell.strip()}, a number that a program wrote. {AS_TEXT}."
             for i, row in enumerate(raw)
             for j, cell in enumerate(row)
             if re.fullmatch(r"[0-9]+0\.0+", cell.strip())
@@ -328,7 +328,7 @@ def csv_tables(path: Path) -> list[Table]:
 def _table(
     label: str, rows: Sequence[Sequence[tuple[Any, str]]], typed: Sequence[Sequence[Any]] | None = None
 ) -> Table:
-    """A table from the values and number formats of a workbook's cells, and what was typed into them."""
+    """A table from the values and number formats of a workbook's cells, and from their formulas."""
     spoiled, numbers = {}, set()
     for i, row in enumerate(rows):
         for j, (value, number_format) in enumerate(row):
@@ -341,22 +341,22 @@ def _table(
 
 
 def _problem(value: Any, number_format: str, typed: Any) -> str:
-    """Text on a conversion of a text cell by the spreadsheet; "" if it is still text or an integer."""
+    """Message on a text cell that a spreadsheet program has converted; "" if it is still text or an integer."""
     if isinstance(typed, str) and typed.startswith("="):
         return f"It contains the formula {typed[:40]!r}. {AS_TEXT}."
     if isinstance(value, bool):
-        return f"It contains the truth value {value}. {AS_TEXT}."
+        return f"It contains the logical value {value}. {AS_TEXT}."
     if isinstance(value, (date, time, timedelta)):
         return f"It contains a date or time ({value}). {AS_TEXT}."
     if isinstance(value, (int, float)):
         scientific = "E+" in number_format.upper() or "E-" in number_format.upper()
         if scientific or not float(value).is_integer() or abs(value) > 99:
-            return f"It contains the number {value:g}, perhaps made of text such as 2E+1 or 4E+12. {AS_TEXT}."
+            return f"It contains the number {value:g}, perhaps converted from text such as 2E+1 or 4E+12. {AS_TEXT}."
     return ""
 
 
 def _text(cell: Any) -> str:
-    """A cell as text; "6.0" and 6.0 as "6"."""
+    """A cell as text; "6.0" and 6.0 become "6"."""
     text = "" if cell is None else str(cell).strip()
     return re.sub(r"^([0-9]+)\.0+$", r"\1", text)
 
@@ -364,7 +364,7 @@ def _text(cell: Any) -> str:
 def _header(
     table: Sequence[Sequence[str]], needed: Sequence[str], aliases: Mapping[str, Sequence[str]]
 ) -> tuple[int, dict[str, int]] | None:
-    """Index of the header row and the place of each known column, None if there is no header."""
+    """Index of the header row and the index of each known column; None if there is no header."""
     for index, row in enumerate(table[:_HEADER_WITHIN]):
         places = _places(row, aliases)
         if set(needed) <= set(places):
@@ -373,7 +373,7 @@ def _header(
 
 
 def _places(row: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Where a row names each known column."""
+    """Index of each known column that a row names."""
     plain = [_plain(cell) for cell in row]
     return {
         name: next(plain.index(alias) for alias in spellings if alias in plain)
@@ -387,7 +387,7 @@ def _plain(cell: str) -> str:
 
 
 def _refuse_twice(table: Table, header: int, places: Mapping[str, int]) -> None:
-    """Refuse two columns of one name that do not say the same."""
+    """Refuse two columns with the same name and different content."""
     head = table.rows[header]
     for name, place in places.items():
         for other in range(place + 1, len(head)):
@@ -398,7 +398,7 @@ def _refuse_twice(table: Table, header: int, places: Mapping[str, int]) -> None:
                 if one != two:
                     raise ManifestError(
                         f"{table.label}: the columns in {cell_of(header + 1, place)} and {cell_of(header + 1, other)} "
-                        f"are both called {head[place]!r} and differ: {cell_of(index, place)} is {one!r}, "
+                        f"are both named {head[place]!r} and differ: {cell_of(index, place)} is {one!r}, "
                         f"{cell_of(index, other)} is {two!r}. Rename the one that is not the {name} column."
                     )
 
@@ -420,7 +420,7 @@ def _rows(
 
 
 def sheet_row(table: Table, index: int, places: Mapping[str, int], names: Iterable[str]) -> SheetRow:
-    """One row of a table: ``places`` says in which column, counted from 0, what is."""
+    """One row of a table; ``places`` states the index of each column, counted from 0."""
     cells = table.rows[index]
     there = {name: place for name, place in places.items() if place < len(cells)}
     return SheetRow(

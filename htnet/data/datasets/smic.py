@@ -1,4 +1,4 @@
-"""SMIC: ``HS/s1/micro/negative/s1_ne_01/reg_image001203.bmp``; the folders are the annotation."""
+"""SMIC: ``HS/s1/micro/negative/s1_ne_01/reg_image001203.bmp``; the folder names are the annotation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_smic(root: Path, annotation: Path | None, choices: Choices) -> Manifest
         subject, code, _ = name.split("_")
         folder, row = tree.clips.get(name), sheet.get(name)
         if folder is not None and folder.parent.name.casefold() != CODES[code]:
-            raise ManifestError(f"{folder}: by its name it is {CODES[code]}, not {folder.parent.name}. Move it.")
+            raise ManifestError(f"{folder} is {CODES[code]} by its name, but is in {folder.parent.name}. Move it.")
         said = row.text["emotion"].casefold() if row is not None else ""
         if row is not None and said in EMOTIONS and said != CODES[code]:
             raise ManifestError(f"{row.where}: {name} is {CODES[code]} by its name, not {said}. Correct the sheet.")
@@ -46,7 +46,7 @@ def read_smic(root: Path, annotation: Path | None, choices: Choices) -> Manifest
 
 
 def _numbered(annotation: Path) -> dict[str, SheetRow]:
-    """Rows of a sheet by the clip they speak of."""
+    """Rows of a sheet, by name of the clip."""
     found: dict[str, SheetRow] = {}
     for row in read_sheet(annotation, []):
         name = _name(row.text["filename"])
@@ -66,6 +66,6 @@ def _key(folder: Path) -> tuple[str, Path] | None:
 
 
 def _name(text: str) -> str | None:
-    """The name as the composite writes it, "s01_ne_01", from "s1_ne_01", "s01_ne_1" or "s01_s01_ne_01"."""
+    """The name in the spelling of the composite, "s01_ne_01", for "s1_ne_01", "s01_ne_1" or "s01_s01_ne_01"."""
     found = re.fullmatch(r"(?:s[0-9]+_)?s0*([0-9]+)_(ne|po|sur)_0*([0-9]+)", text.casefold())
     return f"s{int(found[1]):02d}_{found[2]}_{int(found[3]):02d}" if found else None

@@ -1,4 +1,4 @@
-"""Preparation: computes the flow images of a data set once, into a folder that training reads."""
+"""Preparation: compute the flow images of a data set once and store them in a folder that training reads."""
 
 from htnet.data.prepare.report import REPORT_FILE, Report, read_report
 from htnet.data.prepare.run import prepare

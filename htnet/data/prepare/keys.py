@@ -1,4 +1,4 @@
-"""Keys of prepared samples: the inputs of each, part by part, so that changes can be reported."""
+"""Keys of prepared samples: a record of each sample's inputs, part by part, so that changes can be reported."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from htnet.preprocess.video.readers import make_reader
 
 
 def sha256(content: bytes) -> str:
-    """Hash of some bytes, in hexadecimal."""
+    """SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 Parts = dict[str, Any]
-#: Libraries that decide bytes of prepared files, by the names that users know. OpenCV decodes, warps and resizes (4.10
-#: and 4.13 alike, 5.0 otherwise), numba or PyTorch computes TV-L1 flow, numba or NumPy registers heads, PyAV decodes
-#: video where it is installed. The version of NumPy does not decide: 1.26 and 2.4 gave the same bytes (measured with
-#: every flow method).
+#: Libraries whose versions affect the bytes of prepared files, with their names for users. OpenCV decodes, warps and
+#: resizes (4.10 and 4.13 give equal results, 5.0 differs), numba or PyTorch computes TV-L1 flow, numba or NumPy
+#: registers heads, and PyAV, if installed, decodes video. The version of NumPy does not matter: 1.26 and 2.4 gave the
+#: same bytes (measured with every flow method).
 TITLES = {"htnet": "htnet", "opencv": "OpenCV", "torch": "PyTorch", "numba": "numba", "av": "PyAV"}
-#: What computes TV-L1 flow on the CPU, by its backend.
+#: Library that computes TV-L1 flow on the CPU, by backend.
 _TVL1 = {"numba": "numba"}
-#: What changed, by part of the key; libraries are named with both versions.
+#: Descriptions of changes, by part of the key; for libraries, both versions are stated instead.
 _CHANGED = {
     "spec": "made with other settings",
     "sample": "the sample has another name",
@@ -53,14 +53,14 @@ _CHANGED = {
 
 
 def libraries(*names: str) -> dict[str, str]:
-    """Version of htnet, of OpenCV and of the other libraries named; those that are not installed are left out."""
+    """Versions of htnet, OpenCV and the named libraries; libraries that are not installed are left out."""
     found = {"htnet": __version__, "opencv": str(load_opencv().__version__)}
     return found | {name: text for name in names if (text := _version(name))}
 
 
 @cache
 def _version(name: str) -> str:
-    """Of an installed package, "" without it; asked for every sample, and a millisecond to look up."""
+    """Version of a package; "" if it is not installed. Cached, because a lookup takes 1 ms and is needed per sample."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -70,19 +70,19 @@ def _version(name: str) -> str:
 def source_key(
     sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bool = False, bit_depth: int | None = None
 ) -> Parts | None:
-    """All that a sample's files depend on, part by part; None if a file that it is made from cannot be read.
+    """Everything that a sample's prepared files depend on, part by part; None if one of its input files cannot be read.
 
-    That is the content of both frames and of the sample's landmarks file or else the landmarker's settings,
-    the sample's name (points are looked up by it), the spec, and the versions of htnet and of the libraries that decide
-    bytes; with motion the content of the clip's files too. Contents, not times: a data set that was copied or moved is
-    not prepared again.
+    This is the content of both frames and of the sample's landmark file (without one, the landmarker's settings), the
+    sample's name (by which points are looked up), the spec, and the versions of htnet and of the libraries that affect
+    results; with motion, also the content of the clip's files. File times do not count, so a data set that was copied
+    or moved is not prepared again.
 
     Args:
         sample: the sample.
-        spec: how flow is made.
-        landmarker: what `describe` says of that which finds the points of samples without landmarks file.
-        motion: whether motion features are made too.
-        bit_depth: bits of the frames' values, None if the files state it.
+        spec: settings of the preprocessing.
+        landmarker: `describe` of the landmarker that is used for samples without a landmark file.
+        motion: whether motion features are computed too.
+        bit_depth: bits per value of the frames; None if the files state it.
     """
     names = [_TVL1.get(choose_tvl1("cpu"), "torch")] if spec.flow == "tvl1" else []
     names += ["numba"] if spec.head_motion == "register" and native_loops() else []
@@ -105,17 +105,17 @@ def source_key(
 
 
 def as_json(parts: Mapping[str, Any]) -> Parts:
-    """The parts as they come back from a file, so they can be compared."""
+    """The parts in the form in which they are read back from a JSON file, for comparison."""
     found: Parts = json.loads(json.dumps(parts, sort_keys=True))
     return found
 
 
 def changes(before: Any, now: Parts) -> list[str]:
-    """Why files that were made from ``before`` are not those that ``now`` would give; empty if they are.
+    """Why files computed from ``before`` would differ from files computed from ``now``; empty if they would not.
 
     Args:
-        before: what is noted of them.
-        now: what they would be made from.
+        before: the recorded inputs of the existing files.
+        now: the current inputs.
     """
     if not isinstance(before, dict) or not isinstance(before.get("libraries"), dict):
         return ["made by an older htnet, which did not record library versions"]
@@ -127,7 +127,7 @@ def changes(before: Any, now: Parts) -> list[str]:
     ]
     for name in sorted(({*before, *now}) - {"libraries"}):
         one, other = before.get(name), now.get(name)
-        if name == "points" and old != new:  # a detector names the version of OpenCV once more
+        if name == "points" and old != new:  # a detector's description repeats the version of OpenCV
             one, other = _without_version(one), _without_version(other)
         if one != other:
             found.append(_CHANGED.get(name, f"{name} changed"))
@@ -141,7 +141,7 @@ def _without_version(points: Any) -> Any:
 
 
 def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: int | None) -> Any:
-    """What motion features are made from, other than the points."""
+    """The inputs of motion features other than the points."""
     part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if os.path.isdir(clip) else None)
     return {
         "spec": motion_settings(spec),
@@ -152,9 +152,9 @@ def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: 
 
 
 def describe(thing: Any) -> Any:
-    """JSON-ready form of a landmarker: what its ``identity`` says, or its type and public settings.
+    """JSON-ready description of a landmarker: the result of its ``identity``, or its type and public settings.
 
-    For files that settings name, their content counts.
+    Files in the settings are represented by their content.
     """
     if thing is None or isinstance(thing, (bool, int, float)):
         return thing

@@ -20,13 +20,13 @@ from htnet.data import Manifest
 from htnet.data.layouts import REPORT_FILE
 from htnet.data.published import with_differences
 
-#: Why a sample is made that was never made before.
+#: The reason given for samples that were never prepared before.
 NEW = "new"
-#: How many names a printed summary lists before it refers to the file.
+#: Maximum number of names in a printed summary; the report file contains all.
 _LISTED = 20
 
 
-#: Codes of warnings that the report's own counts give.
+#: Codes of warnings that are derived from the counts of the report.
 _COUNTED = ("excluded", "files_missing", "failed", "middle_apex")
 
 
@@ -38,18 +38,18 @@ class Report:
         source: where the samples were read from.
         prepared: number of prepared samples.
         classes: class name to number of prepared samples.
-        subjects: number of people in them.
-        excluded: original label to the samples left out because it belongs to no class.
+        subjects: number of people in the prepared samples.
+        excluded: the samples left out because their label belongs to no class, by original label.
         missing: samples left out because their files are missing.
-        missing_files: those files, as far as the reader named them.
+        missing_files: the missing files, as far as the reader named them.
         failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
         middle_apex: prepared samples with a missing or impossible apex, for which the middle frame was used.
         notes: notes of the data set's reader; see `htnet.data.Manifest`.
-        compared_with: the published lists that the samples were compared with; later commands compare with the same.
+        compared_with: the published lists that the samples were compared with; later commands use the same lists.
         differences: the notes on differences from these lists.
         identities_from: where the subjects were read from.
         people: number of prepared samples of each person, by (data set, subject).
-        without_subject: number of prepared samples that name no subject.
+        without_subject: number of prepared samples without subject.
         made_again: existing samples that were recomputed in this call, by reason.
         doubts: reasons to doubt prepared samples, each with the samples concerned.
     """
@@ -74,14 +74,14 @@ class Report:
 
     @classmethod
     def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
-        """The report on a manifest as it was read, and as it was prepared."""
+        """Create the report from a manifest and the manifest of its prepared samples."""
         excluded: dict[str, list[str]] = {}
         for name, label in manifest.excluded:
             excluded.setdefault(label, []).append(name)
         counts = Counter(sample.label for sample in prepared)
         replaced = {s.sample for s in prepared if s.apex_source == "middle"} | set(manifest.middle_apex) - set(failed)
         names = [s.sample for s in manifest if s.sample in replaced]
-        # Samples that failed are missing from a known set, too.
+        # Samples that failed are also missing from a known set.
         noted = with_differences(prepared) if failed else manifest
         people, without_subject = counts_of_people(prepared)
         return cls(
@@ -108,7 +108,7 @@ class Report:
         return sum(map(len, self.excluded.values())) + len(self.missing) + len(self.failed)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document "htnet.prepare_report", see docs/output.md: counts before lists."""
+        """The document "htnet.prepare_report", see docs/output.md; counts come before lists."""
         content = {
             "read_from": self.source,
             "prepared": self.prepared,
@@ -146,12 +146,12 @@ class Report:
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
-        """Warnings about the set: samples left out, by reason, replaced apexes, and doubts."""
+        """Warnings about the data set: samples left out, by reason; replaced apexes; and reasons to doubt samples."""
         reasons = (
             (
                 "excluded",
                 sum(map(len, self.excluded.values())),
-                "left out: in no class, or without an expression",
+                "left out: label in no class, or no expression",
             ),
             ("files_missing", len(self.missing), "left out: files are missing"),
             ("failed", len(self.failed), "left out: the frames could not be used"),
@@ -170,11 +170,11 @@ class Report:
         return {"min": min(found), "median": median(found), "max": max(found)} if found else None
 
     def text(self) -> str:
-        """Text on the set, one line per fact and one per name: people, samples left out and why, replaced apexes."""
+        """Summary as text: people, samples left out with reasons, and replaced apexes; one line per fact or name."""
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items() if "(" not in label)
         lines = [f"  warning: {doubt.code}: {doubt.message}" for doubt in self.doubts]
         lines += self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
-        # Whatever was left out for another reason than its label is named.
+        # Samples left out for another reason than their label are named.
         others = {reason: names for reason, names in self.excluded.items() if "(" in reason}
         if others:
             lines.append(f"  left out for another reason: {counted(sum(map(len, others.values())), 'sample')}")
@@ -191,11 +191,11 @@ class Report:
         return "\n".join(lines)
 
     def _redone(self) -> list[str]:
-        """Why samples that were there have been made again, one line per reason."""
-        return [f"  made again, {why}: {counted(len(names), 'sample')}" for why, names in self.made_again.items()]
+        """Why existing samples were recomputed, one line per reason."""
+        return [f"  recomputed, {why}: {counted(len(names), 'sample')}" for why, names in self.made_again.items()]
 
     def _identities(self) -> list[str]:
-        """How many people there are, and from where that is known."""
+        """The number of people, and where the subjects were read from."""
         spread, lines = self.spread(), []
         if spread is not None:
             low, middle, high = (f"{spread[name]:g}" for name in ("min", "median", "max"))
@@ -215,10 +215,10 @@ def _first(names: Sequence[str]) -> list[str]:
 
 
 def read_report(folder: str | PathLike[str]) -> Report:
-    """The report in a prepared folder.
+    """Read the report of a prepared folder.
 
     Raises:
-        ManifestError: there is none, or it is damaged.
+        ManifestError: there is no report, or it is damaged.
     """
     path = as_path(folder, "folder") / REPORT_FILE
     try:

@@ -1,4 +1,4 @@
-"""Preparation of a data set in one or several processes."""
+"""Preparation of a data set in one or more processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ from htnet.data.reader import SampleReader, degenerate
 from htnet.preprocess import Landmarker, encode_motion
 from htnet.preprocess.opencv import load_opencv
 
-#: What one bad sample raises. Any other error (no detector's model, an unknown setting) would hit every sample.
+#: Errors that concern a single sample. Any other error (a missing detector model, an unknown setting) would occur for
+#: every sample.
 _OF_ONE_SAMPLE = (FrameError, FlowError, LandmarkError, ManifestError, VideoError)
 
 
@@ -56,41 +57,41 @@ def prepare(
     overwrite: bool = False,
     bit_depth: int | None = None,
 ) -> Manifest:
-    """Compute flow images and landmarks of all samples once, and optionally the motion of their clips.
+    """Compute flow images and landmarks of all samples once, and optionally the motion features of their clips.
 
-    The call can be interrupted at any moment and repeated. Samples whose files are complete and were made from
-    the same frames, points, settings and version of htnet are kept; all others, including failed ones, are recomputed.
-    The files are byte-identical to those of an uninterrupted call, independent of the number of workers.
+    The call can be interrupted at any time and repeated. Samples whose files are complete and were computed from the
+    same frames, points, settings and version of htnet are kept; all others, including failed ones, are recomputed. The
+    files are byte-identical to those of an uninterrupted call, and do not depend on the number of workers.
 
     Args:
         manifest: samples with onset and apex frames.
-        out: folder; gets ``manifest.csv``, ``preprocess.json``, ``flow/*.png``, ``landmarks/*.json``
-            (five points in px of the flow image), ``motion/*.safetensors`` (with motion), ``keys/*.json`` (what each
-            was made from) and ``report.json`` (see `Report`).
-        spec: preprocessing specification.
-        landmarker: source of the points of samples without a landmarks file; or a text for
+        out: output folder for ``manifest.csv``, ``preprocess.json``, ``flow/*.png``, ``landmarks/*.json``
+            (five points in px of the flow image), ``motion/*.safetensors`` (with motion), ``keys/*.json`` (the inputs
+            of each sample) and ``report.json`` (see `Report`).
+        spec: preprocessing settings.
+        landmarker: source of the points of samples without a landmark file: a landmarker, or a string for
             `htnet.preprocess.make_landmarker`.
-        motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
-            each; a sample without clip cannot be prepared then.
-        workers: processes of one core each; None takes one per core (at most 8), fewer for a few samples. More than
-            one needs the caller to be guarded by ``if __name__ == "__main__":``, because they are forked on Linux only,
-            and there not always.
-        engine: "local"; or "ray" for the nodes of a Ray cluster, which must have the frames under the same paths, see
-            docs/clusters.md. The files are the same, and written by this process alone.
-        address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
-        on_error: called with each sample that cannot be prepared, which is then left out; without it
-            the first such sample ends the call.
-        progress: wraps the iteration over samples as they are done, for a progress bar.
+        motion: also compute `htnet.preprocess.motion_features` of the samples' clips at ``spec.clip_frames`` time
+            points; samples without clip cannot be prepared then.
+        workers: number of processes, each on one core; None for one per core (at most 8), or fewer if there are few
+            samples. With more than one, the calling script needs the guard ``if __name__ == "__main__":``, because
+            processes are forked only on Linux, and not always there.
+        engine: "local", or "ray" for the nodes of a Ray cluster, which must have the frames under the same paths; see
+            docs/clusters.md. The results are the same, and only this process writes files.
+        address: HOST:PORT of the Ray cluster; None for the address in the environment variable RAY_ADDRESS.
+        on_error: called with each sample that cannot be prepared, which is then left out. By default the first such
+            sample ends the call.
+        progress: wraps the iteration over finished samples, for a progress bar.
         overwrite: replace other samples, or other labels, in ``out``.
-        bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+        bit_depth: bits per value of the frames if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The manifest of the prepared samples, in the order of ``manifest``.
 
     Raises:
         OverwriteError: ``out`` contains other samples, or the same with other labels, and ``overwrite`` is not given.
-        ManifestError: ``out`` contains flow made with another spec, a sample has no frames or shows no expression (see
-            `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
+        ManifestError: ``out`` contains flow computed with another spec, a sample has no frames or shows no expression
+            (see `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
         SpecError: ``motion`` is requested and ``spec.clip_frames`` is 0.
         HtnetError: a sample cannot be read (the message names it), or the settings are impossible.
         RunError: another process is preparing into ``out``, a process was killed, or the Ray cluster cannot be used.
@@ -116,7 +117,7 @@ def prepare(
         reader.landmarks,
         reader,
         _make,
-        # A detector that no sample needs is not asked who it is: its model may have to be fetched.
+        # The detector is created only if a sample needs it, because its model may have to be downloaded.
         key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
         prepared=lambda sample: _prepared(sample, folder),
     )
@@ -130,7 +131,7 @@ def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:
 
 
 def _make(reader: SampleReader, sample: Sample) -> dict[str, bytes] | HtnetError:
-    """The content of a sample's files, or what is wrong with it."""
+    """The content of a sample's files, or the error of a sample that cannot be prepared."""
     cv2 = load_opencv()
     try:
         _refuse(degenerate(sample))
@@ -146,14 +147,14 @@ def _make(reader: SampleReader, sample: Sample) -> dict[str, bytes] | HtnetError
 
 
 def _refuse(fault: str) -> None:
-    """Raise an error if there is a fault: no flow image of a pair without expression is stored."""
+    """Raise an error if there is a fault, so that no flow image of a degenerate pair is stored."""
     if fault:
         raise ManifestError(f"{fault}. Correct it or leave it out; for your own manifest, --skip-errors leaves it out.")
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one core: sums split over threads are rounded otherwise, and the result may not depend on workers."""
+    """Compute on one core: sums over several threads round differently, and results must not depend on ``workers``."""
     cv2 = load_opencv()
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""A prepared folder on disk: atomically written files, and for each sample a key of its inputs."""
+"""A prepared folder on disk: files are written atomically, with a key of the inputs of each sample."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from htnet.data.prepare.report import NEW, REPORT_FILE, Report
 from htnet.data.prepared import KEYS, SPEC_FILE, prepared_spec
 
 MANIFEST_FILE = "manifest.csv"
-#: Beside a sample's files: the reasons to doubt them, as JSON; kept in the sample's note.
+#: Reasons to doubt a sample, as JSON; stored in the sample's key file (``keys/NAME.json``).
 WARNINGS = "warnings"
-#: Bytes of a file's name, of the 255 that file systems allow; the rest is for endings, also of a file in the making.
+#: Maximum length of a sample's file name in bytes. File systems allow 255; the rest is for extensions, including those
+#: of temporary files.
 _LONGEST_NAME = 200
 
 
 class PreparedFolder:
     """The folder that samples are prepared into.
 
-    Layout: ``preprocess.json``; for each sample one file of each kind, ``KIND/NAME.ENDING``, and, written last,
-    ``keys/NAME.json`` (hashes of what they were made from and of each); at the end ``report.json`` and
+    Layout: ``preprocess.json``; for each sample one file of each kind, ``KIND/NAME.ENDING``, and then
+    ``keys/NAME.json`` (the inputs of the sample, and the hashes of its files); at the end ``report.json`` and
     ``manifest.csv``.
     """
 
@@ -43,19 +44,19 @@ class PreparedFolder:
 
         Args:
             root: the folder.
-            kinds: name of each kind of file to its ending, such as ``{"flow": ".png"}``.
-            what: what it contains, for messages.
+            kinds: extension of each kind of file, such as ``{"flow": ".png"}``.
+            what: content of the folder, for messages.
         """
         self.root = root
         self.kinds = dict(kinds)
         self.what = what
 
     def begin(self, spec: PreprocessSpec) -> None:
-        """Make the folders.
+        """Create the folders.
 
         Raises:
-            ManifestError: the folder contains files made in another way.
-            InputError: they cannot be made.
+            ManifestError: the folder contains files computed with another spec.
+            InputError: the folders cannot be created.
         """
         found = prepared_spec(self.root)
         if found is not None and found != spec:
@@ -72,16 +73,16 @@ class PreparedFolder:
         write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode(), follow=False)
 
     def check_same(self, wanted: Manifest, overwrite: bool) -> None:
-        """Refuse to put another data set, or other labels or splits, instead of the ones that are there.
+        """Refuse to replace the samples in the folder by another data set, or by other labels or splits.
 
-        Going on with the same samples, more of them, or some of them missing now, is what a second call is for.
+        A repeated call with the same samples, additional ones, or some whose files are now missing is accepted.
 
         Args:
-            wanted: the samples to be prepared, as they will stand in the manifest.
-            overwrite: replace the earlier manifest, as the user requested.
+            wanted: the samples to be prepared, as they will be in the manifest.
+            overwrite: replace the existing manifest, as the user requested.
 
         Raises:
-            OverwriteError: the folder's manifest says something else and ``overwrite`` is not given.
+            OverwriteError: the folder's manifest differs and ``overwrite`` is not given.
             ManifestError: the manifest to be written is the one that the samples were read from.
         """
         path = self.root / MANIFEST_FILE
@@ -110,19 +111,19 @@ class PreparedFolder:
             )
 
     def path(self, kind: str, sample: Sample) -> Path:
-        """File of one kind of a sample."""
+        """Path of a sample's file of one kind."""
         return self.root / kind / f"{file_name(sample)}{self.kinds[kind]}"
 
     def outdated(self, sample: Sample, key: Parts | None) -> str | None:
-        """Why the sample's files have to be made, None if they are whole and made from just what ``key`` says."""
+        """Why the sample's files must be computed; None if they are complete and were computed from ``key``."""
         if not os.path.isfile(self._note(sample)):
-            return NEW  # files without a note are those of a call that was killed
+            return NEW  # files without a key file were left by a call that was killed
         try:
             noted = read_json(self._note(sample))
             made_from = noted.pop("made_from")
             noted.pop(WARNINGS, None)
             found = {kind: sha256_of(self.path(kind, sample)) for kind in self.kinds}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):  # whatever JSON is in the note
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):  # the key file may contain any JSON
             return "file missing or damaged"
         if key is None:
             return "what it is made from cannot be read"
@@ -131,9 +132,9 @@ class PreparedFolder:
         return None if noted == found else "file missing or damaged"
 
     def versions(self) -> dict[str, Counter[str]]:
-        """By library the versions that the samples in the manifest were made with, and the number of samples of each.
+        """For each library, the versions that the samples were computed with, and the number of samples of each.
 
-        What was made by an htnet that did not note them counts as "not noted".
+        Samples of an older htnet that did not record versions count as "not noted".
         """
         found: dict[str, Counter[str]] = {name: Counter() for name in TITLES}
         for sample in read_manifest(self.root / MANIFEST_FILE, check_files=False, degenerate="keep"):
@@ -147,7 +148,7 @@ class PreparedFolder:
         return {name: counts for name, counts in found.items() if counts}
 
     def write(self, sample: Sample, key: Parts | None, files: Mapping[str, bytes]) -> None:
-        """Write a sample's files, by kind; the note comes last, as files without it do not count."""
+        """Write a sample's files, by kind. The key file is written last: files without it count as incomplete."""
         doubts = json.loads(files.get(WARNINGS, b"[]"))
         files = {kind: content for kind, content in files.items() if kind != WARNINGS}
         for kind, content in files.items():
@@ -156,15 +157,15 @@ class PreparedFolder:
         write_bytes(self._note(sample), json.dumps(note, indent=1).encode(), follow=False)
 
     def doubts(self, sample: Sample) -> tuple[QualityWarning, ...]:
-        """The reasons to doubt a sample that were seen when its files were made."""
+        """The reasons to doubt a sample that were recorded when its files were computed."""
         try:
             found = read_json(self._note(sample)).get(WARNINGS, ())
             return tuple(QualityWarning(doubt["code"], doubt["message"]) for doubt in found)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever JSON is in the note
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # the key file may contain any JSON
             return ()
 
     def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
-        """Write ``report.json``, with what else there is to report."""
+        """Write ``report.json``: the report and the additional fields ``more``."""
         write_bytes(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode(), follow=False)
 
     def _note(self, sample: Sample) -> Path:
@@ -172,18 +173,18 @@ class PreparedFolder:
 
 
 def doubts_as_json(doubts: Sequence[QualityWarning]) -> dict[str, bytes]:
-    """Reasons to doubt a sample, to be written with its files; nothing if there are none."""
+    """Reasons to doubt a sample, to be written with its files; empty if there are none."""
     return {WARNINGS: json.dumps(warnings_to_list(doubts)).encode()} if doubts else {}
 
 
 def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
-    """What to know of a prepared folder: that its files are of several versions of a library, or of another than here.
+    """Notes on a prepared folder whose files were computed with several versions of a library, or with another version.
 
     Args:
-        data: a folder or its manifest; of any other there is nothing to say.
+        data: a folder or its manifest; for anything but a prepared folder there are no notes.
 
     Returns:
-        One sentence a library; none if all was made with the versions that are here.
+        One sentence per library; empty if all files were computed with the installed versions.
     """
     path = as_path(data, "data")
     folder = path if os.path.isdir(path) else path.parent
@@ -198,16 +199,19 @@ def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
     for name, counts in PreparedFolder(folder, {}).versions().items():
         if set(counts) != {here.get(name)}:
             made = ", ".join(f"{number} ({counted(count, 'sample')})" for number, count in sorted(counts.items()))
-            mixed = " Its samples were made with several versions, which differ in bytes." if len(counts) > 1 else ""
+            mixed = " Its samples were computed with several versions, whose results differ." if len(counts) > 1 else ""
             notes.append(
-                f"{folder} was prepared with {TITLES.get(name, name)} {made}, here is {here.get(name, 'none')}.{mixed} "
-                "Run htnet prepare again to update what differs."
+                f"{folder} was prepared with {TITLES.get(name, name)} {made}; installed is {here.get(name, 'none')}."
+                f"{mixed} Run htnet prepare again to update the samples that differ."
             )
     return tuple(notes)
 
 
 def _difference(found: Manifest, wanted: Manifest) -> str | None:
-    """What a manifest says that another one, of the same samples or more, would not say any more."""
+    """The first difference of the existing manifest ``found`` from ``wanted``; None if there is none.
+
+    Additional samples in ``wanted`` are not a difference, nor are samples that it skips.
+    """
     if found.classes != wanted.classes:
         return f"has the classes {', '.join(found.classes)} instead of {', '.join(wanted.classes)}"
     now = {sample.sample: sample for sample in wanted}
@@ -225,15 +229,15 @@ def _difference(found: Manifest, wanted: Manifest) -> str | None:
 
 
 def file_name(sample: Sample) -> str:
-    """Name of a sample's files, without ending."""
+    """Name of a sample's files, without extension."""
     return re.sub(r"[^\w.-]", "_", sample.sample)
 
 
 def check_names(manifest: Manifest) -> None:
-    """Refuse samples whose files would have one name, or a name that no file can have.
+    """Refuse samples whose files would have the same name, or a name that is too long.
 
     Raises:
-        ManifestError: there are such; the message names them.
+        ManifestError: there are such samples; the message names them.
     """
     names: dict[str, str] = {}
     for sample in manifest:
@@ -242,11 +246,11 @@ def check_names(manifest: Manifest) -> None:
                 f"The name of the sample {sample.sample[:60]!r}... has {len(sample.sample)} characters, and its files "
                 f"are named after it; give one of {_LONGEST_NAME} or fewer."
             )
-        # Some file systems do not tell capitals apart.
+        # Some file systems are not case-sensitive.
         other = names.setdefault(file_name(sample).casefold(), sample.sample)
         if other != sample.sample:
             raise ManifestError(
-                f"The samples {other!r} and {sample.sample!r} differ in special characters or capitals only, so "
+                f"The samples {other!r} and {sample.sample!r} differ only in special characters or case, so "
                 "their files would have the same name; rename one."
             )
 

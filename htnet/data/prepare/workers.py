@@ -1,4 +1,4 @@
-"""Computation of the files of many samples: resumable, in one or several processes, with a report."""
+"""Computation of the files of many samples: resumable, in one or more processes, with a report."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from htnet.data.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
 from htnet.preprocess import LazyLandmarker, PrecomputedLandmarks, TemplateLandmarks, YuNetLandmarker
 from htnet.preprocess.landmarks.peers import PeerLandmarks
 
-#: Fewer samples a process than this are done sooner than the process has started.
+#: Minimum number of samples per process: fewer take less time than the start of a process.
 _WORTH_A_PROCESS = 16
-#: What finds points as well in a process that was forked; others may hold threads, locks or a GPU.
+#: Landmarkers that work in a forked process; others may hold threads, locks or a GPU.
 _FORKABLE = (YuNetLandmarker, TemplateLandmarks, PrecomputedLandmarks, PeerLandmarks)
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
@@ -40,15 +40,15 @@ class Preparation:
     """How the samples of a data set are prepared.
 
     Attributes:
-        folder: where to.
-        spec: what is written into the folder.
-        landmarks: what finds the points of samples without a file of them.
+        folder: the output folder.
+        spec: the spec to store in the folder.
+        landmarks: landmarker for samples without a landmark file.
         shared: first argument of ``make``, sent to each process.
-        make: a function of a module: a sample's files by kind, or what is wrong with it.
-        key: what a sample's files are made from, None if that cannot be read.
-        prepared: the sample as it stands in the new manifest.
-        more: what else to report of the new manifest.
-        noun: what a sample is called in messages.
+        make: module-level function that returns a sample's files by kind, or the error if it cannot be prepared.
+        key: returns the inputs that a sample's files are computed from; None if they cannot be read.
+        prepared: returns the sample as it is written to the new manifest.
+        more: returns additional fields of the report, given the new manifest.
+        noun: name of a sample in messages.
     """
 
     folder: PreparedFolder
@@ -69,7 +69,7 @@ class Preparation:
         progress: Progress,
         overwrite: bool = False,
     ) -> Manifest:
-        """Make all files that are not there yet; see `htnet.data.prepare.prepare`."""
+        """Compute all files that are missing or outdated; see `htnet.data.prepare.prepare`."""
         optional(function()).check("on_error", on_error)
         flag().check("overwrite", overwrite)
         check_names(manifest)
@@ -102,7 +102,7 @@ class Preparation:
                     f"{folder.root / REPORT_FILE}).\n{report.text()}".rstrip()
                 )
             if os.path.islink(folder.root / MANIFEST_FILE):
-                (folder.root / MANIFEST_FILE).unlink()  # what it leads to is not in the folder
+                (folder.root / MANIFEST_FILE).unlink()  # the target of the link is not in the folder
             prepared.write(folder.root / MANIFEST_FILE, overwrite=True)
         return prepared
 
@@ -114,7 +114,7 @@ class Preparation:
         made_anew: dict[str, list[str]],
         keys: dict[str, Parts | None],
     ) -> Generator[Sample, None, None]:
-        """Yield the samples as they are done, first those that were done before; note why others are made."""
+        """Yield the samples as they are finished, starting with up-to-date ones; record why others are recomputed."""
         todo = []
         for sample in manifest:
             keys[sample.sample] = self.key(sample)
@@ -131,11 +131,11 @@ class Preparation:
         finder = None
         if engine != LocalEngine(1):
             _check_sendable(self.landmarks)
-            # What cannot be fetched fails here, once, and not in every process.
+            # A model that cannot be downloaded fails once here, instead of in every process.
             if any(sample.landmarks is None for (sample,) in todo):
                 finder = self.landmarks.get()
                 getattr(finder, "ready", lambda: None)()
-        # All else that is asked for here computes on one thread, by OpenCV, PyTorch and compiled loops.
+        # Everything else in a task computes on one thread, with OpenCV, PyTorch and compiled loops.
         forks = finder is None or isinstance(getattr(finder, "inner", finder), _FORKABLE)
         running = engine.run(
             self.make,
@@ -154,7 +154,7 @@ class Preparation:
 
 
 def _doubts(found: Mapping[str, Iterable[QualityWarning]]) -> tuple[QualityWarning, ...]:
-    """One warning for each reason to doubt a sample: which samples it was seen on, and what was said of the first."""
+    """One warning per code: the samples concerned, and the message for the first of them."""
     seen: dict[str, dict[str, str]] = {}
     for name, doubts in found.items():
         for doubt in doubts:
@@ -166,7 +166,7 @@ def _doubts(found: Mapping[str, Iterable[QualityWarning]]) -> tuple[QualityWarni
 
 
 def _same_frames(manifest: Manifest, keys: Mapping[str, Parts | None]) -> tuple[str, ...]:
-    """A note on equal frames under two people: whatever their files are called, that is one recording."""
+    """A note on equal frames under two people: they show one recording, whatever the names of the files."""
     found: dict[tuple[Any, ...], Sample] = {}
     pairs = []
     for sample in manifest:
@@ -188,7 +188,7 @@ def _same_frames(manifest: Manifest, keys: Mapping[str, Parts | None]) -> tuple[
 def _check_sendable(landmarks: LazyLandmarker) -> None:
     try:
         pickle.dumps(landmarks)
-    except Exception as error:  # pickle raises what it likes
+    except Exception as error:  # pickle raises errors of many types
         raise InputError(
             f"The landmarker {landmarks.given!r} cannot be sent to other processes ({cause(error)}). Give its name, "
             "such as 'yunet', for make_landmarker, or use workers=1."
