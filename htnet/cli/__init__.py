@@ -17,10 +17,11 @@ from htnet.core.hints import as_command
 from htnet.core.optional import several_processes
 from htnet.core.wings import wing_modules
 
-#: One module a group of commands; each adds its own. Those of the wings follow.
+#: One module per group of commands; each adds its own commands. The modules of the wings follow.
 GROUPS = (predict, spot, analyze, recordings, evaluate, train, prepare, weights, synthesize, doctor)
 
-#: Commands whose work the processes of a launcher share; others would all do the same, into the same files.
+#: Commands whose work the processes of a launcher can share. With any other command, all of them would do the same work
+#: and write the same files.
 SHARED = ("train",)
 
 
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit status: 0 if there is a result, 2 if the input was refused, 130 after Ctrl-C, 141 if the reader of the
-        output closed it. argparse itself ends the process with 0 for ``--help`` and 2 for unknown options.
+        The exit status: 0 on success, 2 if the input was refused, 130 after Ctrl-C, 141 if the reader of the output
+        closed it. argparse itself ends the process, with 0 for ``--help`` and 2 for unknown options.
     """
     parser = build_parser()
     words = renamed_options(sys.argv[1:] if argv is None else argv)
@@ -39,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if (told := several_processes()) and args.command not in SHARED:
             raise InputError(
-                f"{told} is {os.environ[told]}: a launcher started several processes, which htnet "
-                f"{' and '.join(SHARED)} alone can share. Start this command once, without torchrun, srun, mpirun; if "
-                f"each is to work by itself, in a folder of its own, remove the variable: env -u {told} htnet ..."
+                f"{told} is {os.environ[told]}: a launcher started several processes, but only htnet "
+                f"{' and '.join(SHARED)} can share work among them. Start this command once, without torchrun, srun or "
+                f"mpirun. If each process is to work alone, in its own folder, remove the variable: env -u {told} "
+                "htnet ..."
             )
         with as_command(), redirect_stdout(sys.stderr) if args.json else nullcontext():
             args.run(args)
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             answer_done(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has had enough, as head has. Python would complain once more at its end.
+        # The reader of the output, such as head, has closed it. Python would print another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (HtnetError, OSError) as error:

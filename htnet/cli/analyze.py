@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from htnet.pipeline.analysis import Analysis
     from htnet.pipeline.analysis_files import AnalysisJob, Done
 
-# Expressions that are printed of a recording.
+# Maximum number of expressions that are printed per recording.
 _PRINTED = 12
 
 
@@ -58,7 +58,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the files)"
     )
-    command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that ships with htnet)")
+    command.add_argument("--detector", metavar="FILE", help="event detector (default: the one included in htnet)")
     add_device(command)
     command.add_argument("--workers", type=int, help="processes, one recording each (default: 1)")
     add_engine(command)
@@ -71,7 +71,7 @@ def _analyze(args: argparse.Namespace) -> None:
     from htnet.preprocess import list_videos
 
     if args.no_emotions and args.always:
-        raise InputError("--always asks for a class, and --no-emotions for none. Give one of them.")
+        raise InputError("--always requests a class, --no-emotions none. Give only one of them.")
     job = AnalysisJob(
         Path(args.out),
         args.weights,
@@ -94,13 +94,13 @@ def _analyze(args: argparse.Namespace) -> None:
         return
     videos = list_videos(args.videos)
     if args.seconds is not None:
-        raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
+        raise InputError("--seconds needs --camera; recordings are analyzed to their end.")
     workers = args.workers if args.engine == "ray" else choose_workers(args.workers or 1, len(videos), args.device)
     failed: list[Done] = []
     terms: dict[str | None, str] = {}
     bar = _Bar(videos, args.fps, alone=workers == 1)
     engine = {"workers": workers, "engine": args.engine, "address": args.address}
-    work = analyze_files(videos, job, **engine, progress=bar.told)  # what cannot be is refused here
+    work = analyze_files(videos, job, **engine, progress=bar.told)  # impossible settings are refused here
     with bar:
         for done in work:
             bar.ended(done)
@@ -111,7 +111,7 @@ def _analyze(args: argparse.Namespace) -> None:
                 answer(args, done.found.to_dict(), line=True)
             else:
                 show(done.source, done.found, kept=done.kept)
-                if done.found.model is not None:  # older documents do not name the terms
+                if done.found.model is not None:  # older documents do not state the terms
                     terms[done.found.model["weights"]] = done.found.model.get("license", "")
     for weights, expression in terms.items():
         show_terms(weights, expression)
@@ -120,7 +120,7 @@ def _analyze(args: argparse.Namespace) -> None:
     print(f"reports, tables and documents are in {args.out}")
 
 
-#: What helps recordings that failed, by `htnet.pipeline.analysis_files.CURES`; "{}" are their names.
+#: Cures for failed recordings, by `htnet.pipeline.analysis_files.CURES`; "{}" stands for their names.
 _CURES = {
     "read": "Check {} (the reason is above), or leave {it} out.",
     "overwrite": "For {}, choose another --out, or give {it} alone with --overwrite.",
@@ -129,7 +129,7 @@ _CURES = {
 
 
 def _closing(failed: Sequence[Done], total: int) -> str:
-    """What is said at the end if recordings failed: their names, and what helps."""
+    """The final message if recordings failed: their names and the cures."""
     named = ", ".join(done.source for done in failed)
     said = [
         f"{named} could not be analyzed." if total == 1 else f"{len(failed)} of {total} recordings failed: {named}."
@@ -143,15 +143,15 @@ def _closing(failed: Sequence[Done], total: int) -> str:
 
 
 def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
-    """Analyze what a camera shows."""
+    """Analyze the stream of a camera."""
     from htnet.pipeline.analysis_files import analyze_camera
 
     if args.fps is not None:
-        raise InputError("--fps is for recordings; a camera's frames have the times at which they arrive.")
+        raise InputError("--fps is for recordings; the frames of a camera are timed when they arrive. Leave it out.")
     if args.workers is not None:
         raise InputError("--workers is for recordings; a camera is analyzed by one process. Leave it out.")
     if args.engine != "local" or args.address is not None:
-        raise InputError("--engine and --address are for recordings; a camera is analyzed by this process.")
+        raise InputError("--engine and --address are for recordings; a camera is analyzed here. Leave them out.")
     whole(ge=0).check("--camera", args.camera)
     optional(real(gt=0)).check("--seconds", args.seconds)
     found = analyze_camera(
@@ -169,10 +169,10 @@ def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
 
 
 class _Bar:
-    """Progress on standard error: a bar on a terminal, elsewhere a line for each recording that is done.
+    """Progress on standard error: a bar on a terminal, otherwise one line for each finished recording.
 
-    The bar counts seconds, those of each recording twice because it is read twice; or recordings, with several
-    processes and where a recording does not say how long it is.
+    The bar counts the seconds of the recordings, twice because each is read twice. With several processes, or if the
+    length of a recording is unknown, it counts recordings.
     """
 
     def __init__(self, sources: Sequence[str], fps: float | None, *, alone: bool) -> None:
@@ -199,7 +199,7 @@ class _Bar:
         self._stack.close()
 
     def told(self, source: str, stage: str, time: float) -> None:
-        """A recording is read up to a time."""
+        """Show that a recording has been read up to ``time``, in s."""
         if self._tick is None:
             return
         now: float = self._count
@@ -209,7 +209,7 @@ class _Bar:
         self._tick(round(now), f"{Path(source).name}, {stage}")
 
     def ended(self, done: Done) -> None:
-        """A recording is done."""
+        """Show that a recording is finished."""
         name = Path(done.source).name
         if self._tick is None:
             if done.found is None:
@@ -223,7 +223,7 @@ class _Bar:
 
 
 def _length(source: str, fps: float | None) -> float | None:
-    """Seconds that a file says it has; 0 for one that cannot be opened, which the analysis will tell."""
+    """Length in s that a file states; None if unknown, 0 if the file cannot be opened, which the analysis reports."""
     from htnet.preprocess import open_video
     from htnet.recordings.stream import announced_length
 
@@ -234,7 +234,7 @@ def _length(source: str, fps: float | None) -> float | None:
 
 
 def show(source: str, found: Analysis, *, kept: bool) -> None:
-    """Print what happens in a recording: its length, what there is of each kind, and the strongest expressions."""
+    """Print a summary of a recording: its length, the number of events of each kind, and the strongest expressions."""
     show_warnings(found.warnings)
     counts = ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) or "no events"
     before = " (finished before)" if kept else ""
@@ -243,11 +243,11 @@ def show(source: str, found: Analysis, *, kept: bool) -> None:
     for event in sorted(strongest, key=lambda event: event.onset):
         print(f"  {describe(event)}")
     if len(found.expressions) > _PRINTED:
-        print(f"  and {len(found.expressions) - _PRINTED} more, of less confidence")
+        print(f"  and {len(found.expressions) - _PRINTED} more, with lower confidence")
 
 
 def describe(event: Event) -> str:
-    """One line on an expression: kind, frames, times, confidence, emotion and action units."""
+    """Describe an expression in one line: kind, frames, times, confidence, emotion and action units."""
     frames = f"frames {event.onset} to {event.offset}, apex {event.apex}"
     times = "" if event.start is None or event.end is None else f" ({event.start:.2f} to {event.end:.2f} s)"
     parts: list[Any] = [f"{event.kind:<5} {frames}{times}"]

@@ -9,7 +9,7 @@ from htnet.core.errors import RunError
 from htnet.core.optional import require
 from htnet.core.words import counted
 
-#: Shells whose scripts shtab writes.
+#: Shells for which shtab writes completion scripts.
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -48,7 +48,7 @@ def _completion(args: argparse.Namespace) -> None:
     shtab = require("shtab", "completion", "Completing commands")
     for command in leaves(args.parser):
         for action in command._actions:
-            # What is neither a number nor one of a list is a file, or may be one, as with weights.
+            # Values that are neither numbers nor choices are files, or may be files, such as weights.
             if action.nargs != 0 and action.type is None and not action.choices:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     script = shtab.complete(args.parser, shell=args.shell)

@@ -37,7 +37,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--allow-trained", action="store_true", help="also score people that the weights were trained on"
     )
-    command.add_argument("--plot", metavar="PICTURE", help="save a picture of the confusion matrix")
+    command.add_argument("--plot", metavar="PICTURE", help="save a figure of the confusion matrix")
     add_overwrite(command)
 
     command = add(
@@ -53,7 +53,7 @@ def add_commands(add: AddCommand) -> None:
         help="run folder of loso, lodo, kfold or holdout, or --out of evaluate; others are compared with the first",
     )
     command.add_argument("--out", metavar="FILE", help="file to write, .html (default: report.html in the first RUN)")
-    command.add_argument("--data", help="the samples, for pictures of their flow (default: the data named in the run)")
+    command.add_argument("--data", help="the samples, to show their flow images (default: the data named in the run)")
     command.add_argument(
         "--worst",
         type=int,
@@ -66,7 +66,7 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "embed",
         _embed,
-        "write the features before the last layer of a model",
+        "write the features that a model computes before its last layer",
         "htnet embed --data samples-flow --out features.npz",
     )
     _add_data(command)

@@ -1,4 +1,4 @@
-"""``--landmarks`` and ``--face``."""
+"""The options ``--landmarks`` and ``--face``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None) -> str | Landmarker:
-    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face.
+    """The value of ``--landmarks``; with ``--face``, a detector that selects this face.
 
     Raises:
-        InputError: ``--face`` or ``--landmarks`` is given, and no detector looks for faces: ``--landmarks`` names none,
-            or each sample of the manifest has its own points or a flow that is made already.
+        InputError: ``--face`` or ``--landmarks`` is given, but no detector would be used: ``--landmarks`` names none,
+            or each sample of the manifest has its own points or an existing flow image.
     """
     text = "yunet" if args.landmarks is None else str(args.landmarks)
     if manifest is not None and args.landmarks is not None:
@@ -28,26 +28,26 @@ def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None)
 
     if manifest is not None and not _looked_at(manifest):
         raise InputError(
-            f"--face {args.face} chooses among the faces that a detector finds, but each of the {len(manifest)} "
-            "samples has its own points, or a flow that was made before. Leave --face out, or the column landmarks."
+            f"--face {args.face} selects one of the faces that a detector finds, but each of the {len(manifest)} "
+            "samples has its own points or an existing flow image. Leave --face out, or remove the column landmarks."
         )
     return make_landmarker(text, face=args.face)
 
 
 def refuse_detector(text: str, manifest: Manifest) -> None:
-    """Refuse a detector where no sample has frames in which it could look for faces.
+    """Refuse a detector if no sample has frames in which it could detect faces.
 
     Raises:
-        InputError: ``text`` names a detector, and each sample has a flow that is made already.
+        InputError: ``text`` names a detector, but each sample has an existing flow image.
     """
     detector = text.partition(":")[0] in ("yunet", "face-alignment")
     if detector and all(s.flow is not None and s.clip is None for s in manifest):
         raise InputError(
-            f"--landmarks {text} looks for faces in frames, but each of the {len(manifest)} samples has a flow image "
-            "that was made before. Leave --landmarks out, or give a .csv or .json file of points."
+            f"--landmarks {text} detects faces in frames, but each of the {len(manifest)} samples has an existing flow "
+            "image. Leave --landmarks out, or give a .csv or .json file of points."
         )
 
 
 def _looked_at(manifest: Manifest) -> bool:
-    """Whether a detector looks for the face of any sample."""
+    """Whether a detector is used for any sample."""
     return any(s.landmarks is None and (s.clip or (s.onset and not s.flow)) for s in manifest)

@@ -36,7 +36,7 @@ from htnet.core.progress import progress_bar
 from htnet.core.schema import to_json
 from htnet.core.types import DEFAULT_WEIGHTS, EXPRESSION_THRESHOLD, NO_EXPRESSION
 
-#: How the side of an action unit is printed.
+#: Printed names of the sides of an action unit.
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from htnet.data import Manifest
     from htnet.pipeline.predictor import Predictor
 
-    #: Gives the onset and apex frames that an answer comes from.
+    #: Returns the onset and apex frames of a prediction.
     Pair = Callable[[], tuple[Frame, Frame]]
 
 #: Name of the bundled sample in the result of the demo.
@@ -79,7 +79,7 @@ def add_commands(add: AddCommand) -> None:
     add_overwrite(command)
 
     command = add(
-        "demo", _demo, "recognize the bundled sample pair by the default weights", "htnet demo --out out/demo"
+        "demo", _demo, "predict the bundled sample pair with the default weights", "htnet demo --out out/demo"
     )
     command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
     add_overwrite(command)
@@ -98,7 +98,7 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
     add_face_option(command)
     add_sample_option(command)
     command.add_argument("--always", action="store_true", help="predict a class even if the frames show no expression")
-    command.add_argument("--plot", help="save a picture")
+    command.add_argument("--plot", help="save a figure of the prediction")
     command.add_argument("--report", metavar="FILE", help="write a self-contained HTML page")
     add_device(command)
     add_dtype(command)
@@ -118,11 +118,9 @@ def _predict(args: argparse.Namespace) -> None:
             + (hint(args.onset) if image else "")
         )
     if args.out is not None or args.skip_errors:
-        raise InputError(
-            "--out and --skip-errors go with --manifest or --videos; for two frames use --json and --plot."
-        )
+        raise InputError("--out and --skip-errors need --manifest or --videos; for two frames use --json and --plot.")
     if args.engine != "local" or args.address is not None:
-        raise InputError("--engine and --address go with --manifest or --videos.")
+        raise InputError("--engine and --address need --manifest or --videos.")
     inputs = (args.onset, args.apex, args.landmarks)
     check_outputs(args.plot, args.report, overwrite=args.overwrite, inputs=inputs)
     if args.report:
@@ -190,7 +188,7 @@ def _of_video(args: argparse.Namespace, predictor: Predictor) -> tuple[Predictio
 def _refuse_video_options(args: argparse.Namespace, taken: Sequence[str] = ()) -> None:
     for name in VIDEO_OPTIONS:
         if getattr(args, name) is not None and name not in taken:
-            raise InputError(f"--{name.replace('_', '-')} goes with one video or folder of frames.")
+            raise InputError(f"--{name.replace('_', '-')} needs a single video or folder of frames.")
 
 
 def _show(prediction: Prediction) -> None:
@@ -212,20 +210,20 @@ def _show(prediction: Prediction) -> None:
 
 
 def _predict_many(args: argparse.Namespace) -> None:
-    """What ``--manifest`` and ``--videos`` name."""
+    """Predict the samples of ``--manifest`` or the videos of ``--videos``."""
     from htnet.pipeline.export import check_table_name
 
     option = "--manifest" if args.videos is None else "--videos"
     if args.manifest is not None and args.videos is not None:
-        raise InputError("Give either --manifest or --videos.")
+        raise InputError("Give either --manifest or --videos, not both.")
     if args.onset is not None or (args.out is None and not args.json):
         example = "--manifest M.csv" if args.videos is None else "--videos VIDEO VIDEO"
         raise InputError(f"Give either two frames, or {example} with --out P.csv, or with --json.")
     if args.plot or args.report:
         name = "--plot" if args.plot else "--report"
-        raise InputError(f"{name} goes with two frames; {option} writes --out P.csv or P.jsonl.")
+        raise InputError(f"{name} needs two frames or one video; {option} writes --out P.csv or P.jsonl.")
     if args.sample:
-        raise InputError(f"--sample names one pair or video; those of {option} have their own names.")
+        raise InputError(f"--sample names a single pair or video; those of {option} have their own names.")
     _refuse_video_options(args, () if args.videos is None else ("method", "fps"))
     if args.out is not None:
         check_table_name(args.out)
@@ -260,7 +258,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.core.identity import trained_doubts
     from htnet.data import read_manifest
 
-    # Degenerate pairs are answered with a warning, as a single pair is.
+    # Degenerate pairs get a prediction with a warning, as with a single pair.
     manifest = read_manifest(args.manifest, check_files=not args.skip_errors, degenerate="keep")
     predictor = _predictor(args, manifest)
     errors: list[tuple[str, str]] = []
@@ -274,7 +272,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     )
     tested = [sample for sample in manifest if sample.label is not None]
     doubts = trained_doubts(model.trained_people, model.trained_datasets, tested) if tested else ()
-    # Of the set; what is known of a sample stands with it.
+    # Warnings about the whole set; those about single samples are stored with the samples.
     unknown = [f"{doubt.code}: {doubt.message}" for doubt in doubts if doubt.code == "trained_people_unknown"]
     _give(args, predictor, predictions, len(manifest), errors, unknown)
 
@@ -287,7 +285,7 @@ def _give(
     errors: list[tuple[str, str]],
     doubts: Sequence[str] = (),
 ) -> None:
-    """Write many predictions, or with ``--json`` and no file print each in a line."""
+    """Write many predictions to ``--out``, or print each on one line with ``--json`` and without a file."""
     from htnet.core.words import listed
     from htnet.pipeline.export import error_document, write_predictions
 
@@ -305,7 +303,7 @@ def _give(
             answer(args, prediction.to_dict(), line=True)
         for sample, message in errors:
             answer(args, error_document(sample, message), line=True)
-        args.answered = True  # also without any
+        args.answered = True  # even if there are no predictions
         return
     count = write_predictions(args.out, bar, model.labels, errors, units=model.action_units, overwrite=args.overwrite)
     for code, samples in sorted(doubted.items()):

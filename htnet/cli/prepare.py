@@ -27,16 +27,16 @@ from htnet.core.words import counted
 if TYPE_CHECKING:
     from htnet.data import Manifest
 
-#: Sets with an official layout, `htnet.data.DATASETS`, by their full names.
+#: Full names of the data sets with an official layout, `htnet.data.DATASETS`.
 TITLES = {known.name: known.title for known in OFFICIAL}
-#: The sets that the composite is made of.
+#: The data sets in the composite.
 PARTS = ("casme2", "samm", "smic")
-#: What to do instead of giving an option that does not fit.
+#: What to do instead of giving an option that does not apply.
 _INSTEAD = {
     "--root": "give --casme2, --samm and --smic",
     "--annotation": "composite takes --casme2-annotation, --samm-annotation and --smic-annotation, a manifest none",
-    "--classes": "the composite has three classes, a manifest the labels written in it",
-    "--no-apex": "a manifest names its apex frames",
+    "--classes": "the composite has three classes, and a manifest has the labels written in it",
+    "--no-apex": "a manifest states its apex frames",
     "--label": "it is for casme3; other data sets take --classes 3 or --classes own",
     "--keep": "it is for composite",
     **{f"--{name}": "it is for composite; give --root" for name in PARTS},
@@ -83,7 +83,7 @@ def add_commands(add: AddCommand) -> None:
     for name in PARTS:
         kind.add_argument(f"--{name}", required=True, metavar="DIR", help=f"folder of {TITLES[name]}")
     for name in PARTS:
-        kind.add_argument(f"--{name}-annotation", metavar="FILE", help="its annotation sheet, if not in its folder")
+        kind.add_argument(f"--{name}-annotation", metavar="FILE", help="its annotation sheet, if not in that folder")
     kind.add_argument(
         "--keep",
         metavar="FILE",
@@ -105,7 +105,7 @@ def _add_apex(kind: argparse.ArgumentParser) -> None:
 
 
 def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
-    """Add what all kinds take, and refuse by name what fits other kinds only."""
+    """Add the options of all kinds, and refuse options that apply only to other kinds with a specific message."""
     kind.add_argument("--out", required=True, help="folder for flow, landmarks, manifest and report")
     add_overwrite(kind)
     kind.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
@@ -119,7 +119,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="also write the motion of each clip at N moments, e.g. 16",
+        help="also write motion features of each clip at N time points, e.g. 16",
     )
     kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
     add_engine(kind)
@@ -134,7 +134,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
 
 
 class _Misfit(argparse.Action):
-    """An option of another kind: refused by name, with what to give instead."""
+    """An option of another kind, refused with a message on what to give instead."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
         super().__init__(
@@ -142,7 +142,7 @@ class _Misfit(argparse.Action):
         )
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
-        parser.error(f"{option} does not fit here: {_INSTEAD[str(option)]}")
+        parser.error(f"{option} does not apply here: {_INSTEAD[str(option)]}")
 
 
 def _prepare(args: argparse.Namespace) -> None:
@@ -164,7 +164,7 @@ def _prepare(args: argparse.Namespace) -> None:
         engine=args.engine,
         address=args.address,
         bit_depth=args.bit_depth,
-        # The report contains what went wrong.
+        # The report lists the errors.
         on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,
         progress=lambda samples: progress_bar(samples, "preparing", total=len(manifest)),
         overwrite=args.overwrite,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from htnet.data import RecordingSet
     from htnet.evaluation.spotting import KindScores, SpottingCounts, SpottingScores
 
-#: Not imported from htnet.data, so the command starts quickly.
+#: Not imported from htnet.data, so that the command starts quickly.
 SETS = ("samm_lv", "casme_sq", "casme3a", "casme3c")
 UNITS = ("frames", "ms")
 
@@ -25,26 +25,26 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "evaluate-spotting",
         _evaluate,
-        "score predicted events of recordings as the MEGC challenges do",
+        "score predicted events of recordings by the rules of the MEGC challenges",
         "htnet evaluate-spotting --truth recordings.csv --predictions predicted.csv",
     )
     command.add_argument(
         "--truth",
         required=True,
         metavar="TABLE",
-        help="CSV file of recordings and their events; with --dataset the folder of that data set",
+        help="CSV file of recordings and their true events; with --dataset, the folder of that data set",
     )
     command.add_argument(
         "--predictions",
         required=True,
         metavar="TABLE|DIR",
-        help="CSV file in the form of the challenges or of --truth, JSON of htnet, or a folder of such files",
+        help="CSV file in the format of the challenges or of --truth, JSON of htnet, or a folder of such files",
     )
     command.add_argument("--dataset", choices=SETS, help="data set of long recordings that --truth contains")
     command.add_argument(
         "--annotation", metavar="SHEET", help="its annotation sheet (default: the one found in --truth)"
     )
-    command.add_argument("--fps", type=float, help="frames per second, for recordings whose table does not state it")
+    command.add_argument("--fps", type=float, help="frames per second, for recordings whose table does not state them")
     command.add_argument("--iou", default="0.5", help="minimum intersection over union (default: %(default)s)")
     command.add_argument(
         "--unit", choices=UNITS, default="frames", help="unit in which intervals are compared (default: %(default)s)"
@@ -57,7 +57,7 @@ def add_commands(add: AddCommand) -> None:
         help="number of a recording's first frame in tables of the challenges (default: %(default)s)",
     )
     command.add_argument(
-        "--classes", help="emotions to score recognition on, comma-separated (default: all annotated ones)"
+        "--classes", help="emotions for the recognition scores, comma-separated (default: all annotated ones)"
     )
 
 
@@ -87,7 +87,7 @@ def _truth(args: argparse.Namespace) -> RecordingSet:
     if args.dataset is not None:
         return read_annotated_recordings(args.dataset, args.truth, annotation=args.annotation)
     if args.annotation is not None:
-        raise InputError("--annotation names the sheet of a data set; give --dataset, too, or leave it out.")
+        raise InputError("--annotation is the sheet of a data set; give --dataset too, or leave --annotation out.")
     return read_recordings(args.truth, first_frame=args.first_frame)
 
 
@@ -103,7 +103,7 @@ def show_scores(scores: SpottingScores) -> None:
             print(f"  {name}: {line}")
     print("recordings, micro- and macro-expressions together:")
     _columns([_HEAD[:7], *(_row(one.recording, one.overall) for one in scores.recordings)])
-    print("confusion, a row for each true kind, a column for each predicted one:")
+    print("confusion, one row per true kind, one column per predicted kind:")
     kinds_there = list(scores.confusion)
     _columns([("", *kinds_there), *((kind, *map(str, row.values())) for kind, row in scores.confusion.items())])
 
@@ -120,18 +120,18 @@ def _row(name: str, counts: SpottingCounts, kind: KindScores | None = None) -> t
 def _more(kind: KindScores, groups: str) -> Iterable[str]:
     if kind.f1_interval is not None:
         low, high = kind.f1_interval
-        yield f"F1 {low:.3f} to {high:.3f} (95 %, {groups} drawn again)"
+        yield f"F1 {low:.3f} to {high:.3f} (95 %, {groups} resampled)"
     if kind.apex.ms:
         apex = kind.apex.to_dict()
         yield (
-            f"apex {apex['median_frames']:g} frames ({apex['median_ms']:.0f} ms) off in the median, "
+            f"median apex error {apex['median_frames']:g} frames ({apex['median_ms']:.0f} ms), "
             f"{apex['within_80_ms']:.0%} within 80 ms"
         )
     if kind.recognition is not None and kind.strs is not None:
         named = kind.recognition
         yield (
             f"spot-then-recognize score (STRS) {kind.strs:.3f}: F1 of recognition {named.f1:.3f}, UF1 "
-            f"{_share(named.uf1)}, UAR {_share(named.uar)} over {named.pairs} found"
+            f"{_share(named.uf1)}, UAR {_share(named.uar)} over {named.pairs} found events"
         )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from htnet.core.types import Spotting
     from htnet.preprocess import Video
 
-#: Not imported from htnet.preprocess, so the command starts quickly.
+#: Not imported from htnet.preprocess, so that the command starts quickly.
 METHODS = ("peak", "divide_and_conquer")
 #: Warning for a recording in which no expression was found.
 NO_EVENT = "no_event"
@@ -34,7 +34,7 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "spot",
         _spot,
-        "find onset, apex and offset of the (most confident) expression in a video",
+        "find onset, apex and offset of the expression with the highest confidence in a video",
         "htnet spot clip.mp4 --plot curve.png",
     )
     command.add_argument("video", help="video file, or folder of frames")
@@ -43,14 +43,14 @@ def add_commands(add: AddCommand) -> None:
     add_face_option(command)
     add_sample_option(command)
     add_video_options(command)
-    command.add_argument("--plot", help="save a picture of the curve")
+    command.add_argument("--plot", help="save a figure of the curve")
     command.add_argument("--csv", help="save the curve: frame, time_s, magnitude and each region")
     add_overwrite(command)
 
 
 def add_video_options(command: argparse.ArgumentParser) -> None:
-    """Options of every command that reads a video."""
-    command.add_argument("--method", choices=METHODS, help="how to search for the apex (default: peak)")
+    """Add the options of every command that reads a video."""
+    command.add_argument("--method", choices=METHODS, help="search method for the apex (default: peak)")
     command.add_argument(
         "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the file)"
     )
@@ -61,7 +61,7 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to-frame", type=int, metavar="N", help=f"{last}: number of a frame, from 0")
 
 
-#: Options of `add_video_options`, for commands that must refuse them elsewhere.
+#: Options of `add_video_options`, for commands that must refuse them for other inputs.
 VIDEO_OPTIONS = ("method", "fps", "from_time", "to_time", "from_frame", "to_frame")
 
 
@@ -79,9 +79,9 @@ def asked_video(source: str, args: argparse.Namespace) -> Video:
 
 
 def asked_method(args: argparse.Namespace) -> str | None:
-    """How a clip is searched.
+    """The search method for a clip.
 
-    None lets a long video be a recording: neither a way to search nor a part of the video is asked for.
+    None if neither a method nor a part of the video was given; a long video is then analyzed as a recording.
     """
     part = any(getattr(args, name) is not None for name in VIDEO_OPTIONS if name not in ("fps", "method"))
     return args.method or (METHODS[0] if part else None)
@@ -109,7 +109,7 @@ def _spot(args: argparse.Namespace) -> None:
         return
     show_warnings((*spotting.landmarks.warnings, *spotting.warnings))
     begin = f", from frame {spotting.first}" if spotting.first else ""
-    rate = f", {spotting.fps:g} a second" if spotting.fps else ""
+    rate = f", {spotting.fps:g} per second" if spotting.fps else ""
     print(f"{args.video}: {len(spotting.curve)} frames{begin}{rate}")
     show_spotting(spotting)
     for name, path in (("curve", args.csv), ("picture", args.plot)):

@@ -9,14 +9,14 @@ from htnet.core.command_line import AddCommand, add_overwrite, adder, answer_don
 from htnet.core.fields import whole
 from htnet.core.progress import ticker
 
-# Sides of a picture that `RecordingConfig.sizes` takes.
 _EXAMPLE = "htnet synthesize recordings --out drawn --count 3 --seconds 10 20"
+# Width and height that `RecordingConfig.sizes` accepts, px.
 _SIDE = whole(96, 4096, even=True)
 
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("synthesize", _recordings, "generate recordings whose truth is known", _EXAMPLE)
+    command = add("synthesize", _recordings, "generate recordings with known ground truth", _EXAMPLE)
     add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="KIND"))
     kind = add_kind("recordings", _recordings, "videos of drawn faces, with the ground truth of every event", _EXAMPLE)
     kind.add_argument(
@@ -43,7 +43,7 @@ def add_commands(add: AddCommand) -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    """Width and height that are written as 640x480; for argparse."""
+    """Parse width and height written as 640x480; an argparse type."""
     found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.strip().lower())
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; give width and height in px, such as 640x480")

@@ -46,7 +46,7 @@ def add_commands(add: AddCommand) -> None:
         "--subjects",
         nargs="+",
         metavar="NAME",
-        help="leave out only these: DATASET/SUBJECT, or the name if only one data set has it (default: each subject)",
+        help="leave out only these: DATASET/SUBJECT, or the name if only one data set has it (default: all subjects)",
     )
     command = add(
         "kfold", _kfold, "cross-validation over folds of several subjects", f"{_EXAMPLE.format('kfold')} --folds 5"
@@ -125,12 +125,12 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
         "--start",
         nargs="+",
         metavar="WEIGHTS",
-        help="weights each fold starts from, or one for each seed; not trained on any evaluated subject",
+        help="weights that each fold starts from, or one for each seed; not trained on any evaluated subject",
     )
     command.add_argument(
         "--start-is-disjoint",
         action="store_true",
-        help="assert that --start was not trained on evaluated subjects, if its model card does not say",
+        help="assert that --start was not trained on evaluated subjects, if its model card does not state this",
     )
 
 
@@ -140,16 +140,16 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--recipe", default="default", help=RECIPE_HELP)
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     add_precision(command)
-    command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
+    command.add_argument("--layout", choices=LAYOUTS, help="regions that the model reads (default: the model's)")
     command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cropped")
     command.add_argument(
-        "--clip-frames", type=int, metavar="N", help="moments per clip for a model that reads motion, e.g. 16"
+        "--clip-frames", type=int, metavar="N", help="time points per clip for a model that reads motion, e.g. 16"
     )
     command.add_argument(
         "--au-cooccurrence",
         choices=["model", "training"],
         default="model",
-        help="table of action units: the model's own (default), or counted over the training subjects",
+        help="co-occurrence table of action units: the model's own (default), or counted over the training subjects",
     )
     command.add_argument("--landmarks", help="points of the samples: a .csv or .json file, or yunet for frames")
     command.add_argument(
@@ -161,7 +161,7 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
 
 
 def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, Landmarker | None]:
-    """What the data options name."""
+    """The manifest, recipe, spec and landmarker that the data options name."""
     from htnet.core.optional import usable_device
     from htnet.data import open_data
     from htnet.data.prepare import prepared_notes
@@ -169,7 +169,7 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
     from htnet.training import get_recipe, spec_for
 
     if args.landmarks_size is not None and args.landmarks is None:
-        raise InputError("--landmarks-size says in what the points of --landmarks FILE are measured. Give both.")
+        raise InputError("--landmarks-size is the size of the images that --landmarks FILE refers to. Give both.")
     if getattr(args, "engine", "local") == "local":  # other machines have other devices
         usable_device(args.device)
     recipe = get_recipe(args.recipe, **given(epochs=args.epochs, precision=args.precision))
@@ -253,7 +253,7 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
 
 
 class _Estimate:
-    """Tells once, after the first fold, how long the others will take; on a terminal the bar does."""
+    """Prints once, after the first fold, how long the others will take; on a terminal, the progress bar shows it."""
 
     def __init__(self) -> None:
         self._told = sys.stderr.isatty()
@@ -274,7 +274,7 @@ def _train(args: argparse.Namespace) -> None:
         if ranks is None or ranks.writes:
             _train_here(args, ranks)
             return
-        args.stdout = io.StringIO()  # the first one tells
+        args.stdout = io.StringIO()  # only the first process prints
         with redirect_stdout(args.stdout):
             _train_here(args, ranks)
 
@@ -336,12 +336,12 @@ def _train_here(args: argparse.Namespace, ranks: Ranks | None) -> None:
 
 
 def _named_units(text: str) -> list[int] | None:
-    """The units of ``--action-units``; None for all."""
+    """The numbers in ``--action-units``; None for all."""
     if text.strip() == "all":
         return None
     units = [int(name) for name in map(str.strip, text.split(",")) if name.isdecimal()]
     if len(units) != len(text.split(",")) or len(set(units)) != len(units):
-        raise InputError(f"--action-units is {text!r}. Give numbers of FACS with commas, each once, or all.")
+        raise InputError(f"--action-units is {text!r}. Give FACS numbers separated by commas, each once, or all.")
     return units
 
 
@@ -374,9 +374,9 @@ def _say_weights(args: argparse.Namespace) -> None:
 
 
 def _say_regions(counts: dict[str, int], spec: PreprocessSpec) -> None:
-    """Say so where samples without landmarks were cut at the template's points."""
+    """Print how many samples without landmarks were cropped at the template's points."""
     if spec.region_points == "landmarks" and counts.get("template"):
         print(
-            f"{counts['template']} of {sum(counts.values())} samples have no landmarks: their regions were cut at the "
-            "template's points"
+            f"{counts['template']} of {sum(counts.values())} samples have no landmarks: their regions were cropped at "
+            "the template's points"
         )

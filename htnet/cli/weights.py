@@ -19,12 +19,12 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "convert",
         _convert,
-        "turn a published checkpoint into a weights folder",
+        "convert a published checkpoint to a weights folder",
         "htnet convert checkpoint.pth weights/converted",
     )
     command.add_argument("checkpoint", help=".pth, .pt, .ckpt or .safetensors file")
     command.add_argument("out", help="weights folder")
-    command.add_argument("--heads", type=int, help="number of attention heads, which tensor shapes do not show")
+    command.add_argument("--heads", type=int, help="number of attention heads, which tensor shapes do not determine")
     add_overwrite(command)
     command.add_argument(
         "--labels", help="classes in the order of the outputs, comma-separated (default: those in the checkpoint)"
@@ -41,7 +41,7 @@ def add_commands(add: AddCommand) -> None:
         "--format", choices=("onnx", "torch", "openvino"), default="onnx", help="file format (default: %(default)s)"
     )
     command.add_argument("--out", required=True, help="folder")
-    command.add_argument("--maps", action="store_true", help="also output the maps of the model")
+    command.add_argument("--maps", action="store_true", help="also output the model's maps")
     command.add_argument(
         "--optimize", action="store_true", help="write the fused form: smaller and faster, scores within 1e-4"
     )
@@ -58,9 +58,9 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--trained",
         metavar="DIR",
-        help="with --all: folder that contains the weights folders, by name (default: weights)",
+        help="with --all: folder that contains the weights folders, each under its name (default: weights)",
     )
-    command.add_argument("--private", action="store_true", help="make new repositories private")
+    command.add_argument("--private", action="store_true", help="create new repositories as private")
     command.add_argument("--dry-run", action="store_true", help="print what would be uploaded, but upload nothing")
 
     command = add("list", _list, "list models and pretrained weights", "htnet list 'synthetic*'")
@@ -119,11 +119,11 @@ def _push(args: argparse.Namespace) -> None:
     if args.folder is None or args.repository is None or args.trained is not None:
         raise InputError(
             "Give a weights folder and its repository: htnet push weights/mine owner/name; or --all, with --trained "
-            "DIR if weights were trained elsewhere than in weights."
+            "DIR if the weights folders are not in the folder weights."
         )
     if args.dry_run:
         plan = plan_push(args.folder, args.repository)
-        print("\n".join(["nothing is sent; this would be:", *plan.lines()]))
+        print("\n".join(["nothing is uploaded; this would be:", *plan.lines()]))
         if args.json:
             answer_done(args, uploads=[plan.to_dict()])
         return
@@ -138,13 +138,13 @@ def _push_all(args: argparse.Namespace) -> None:
     from htnet.hub.publish import carry_out
 
     if args.folder is not None:
-        raise InputError(f"--all publishes every set of registered weights; leave {args.folder} out.")
+        raise InputError(f"--all publishes all registered weights; leave {args.folder} out.")
     plans = plan_all(args.trained or "weights")
     here = {name: plan for name, plan in plans.items() if plan is not None}
     absent = [name for name, plan in plans.items() if plan is None]
     commits: dict[str, str] = {}
     if args.dry_run:
-        print("\n".join(["nothing is sent; this would be:", *(line for p in here.values() for line in p.lines())]))
+        print("\n".join(["nothing is uploaded; this would be:", *(line for p in here.values() for line in p.lines())]))
     else:
         for name, plan in here.items():
             commits[name] = str(carry_out(plan, private=args.private).oid)
@@ -152,7 +152,7 @@ def _push_all(args: argparse.Namespace) -> None:
     for name in absent:
         spec = find_pretrained(name)
         first = spec.commands[0] if spec is not None and spec.commands else ""
-        print(f"not here: {name}" + (f"; it begins with: {first}" if first else ""))
+        print(f"not found: {name}" + (f"; to train it, start with: {first}" if first else ""))
     if args.json:
         uploads = [{**plan.to_dict(), "commit": commits.get(name)} for name, plan in here.items()]
         answer_done(args, uploads=uploads, absent=absent)
@@ -185,8 +185,8 @@ def _list(args: argparse.Namespace) -> None:
         return
     if not models and not weights:
         raise InputError(
-            f"No model and no weights are called {args.pattern!r}. htnet list without a pattern lists all; a pattern "
-            f"may contain * and ?.{hint(args.pattern)}"
+            f"No model or weights match {args.pattern!r}. htnet list without a pattern lists all; a pattern may "
+            f"contain * and ?.{hint(args.pattern)}"
         )
     print("models")
     for name, text in models.items():

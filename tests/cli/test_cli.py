@@ -151,11 +151,11 @@ def test_skip_errors_lists_them_and_goes_on(succeed, fail, weights, tmp_path):
     [
         ([], "Give an onset and an apex frame"),
         (["a.png"], "Give an onset and an apex frame"),
-        (["a.png", "b.png", "--out", "p.csv"], "go with --manifest"),
-        (["a.png", "b.png", "--skip-errors"], "go with --manifest"),
+        (["a.png", "b.png", "--out", "p.csv"], "need --manifest"),
+        (["a.png", "b.png", "--skip-errors"], "need --manifest"),
         (["--manifest", "m.csv"], "--manifest M.csv with --out P.csv"),
         (["a.png", "b.png", "--manifest", "m.csv", "--out", "p.csv"], "either two frames, or --manifest"),
-        (["--manifest", "m.csv", "--out", "p.csv", "--plot", "p.png"], "goes with two frames"),
+        (["--manifest", "m.csv", "--out", "p.csv", "--plot", "p.png"], "needs two frames"),
     ],
 )
 def test_predict_options_that_do_not_go_together(fail, words, message):

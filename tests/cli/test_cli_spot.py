@@ -46,7 +46,7 @@ def test_spot_prints_and_saves_everything(succeed, folder, clip, tmp_path):
     out = succeed(*words, "--plot", picture, "--csv", curve)
     expected = spot(folder / "clip.mp4", clip.points)
     fps = round(clip.fps)
-    assert f"{len(clip)} frames, {fps} a second" in out
+    assert f"{len(clip)} frames, {fps} per second" in out
     for name in ("onset", "apex", "offset"):
         number = getattr(expected, name)
         assert f"{name:<12} frame {number} ({number / fps:.3f} s)" in out
@@ -133,13 +133,13 @@ def test_a_damaged_video(fail, succeed, folder, tmp_path):
         (["spot", "none.mp4"], "none.mp4 does not exist"),
         (["predict", "none.mp4"], "none.mp4 does not exist"),
         (["predict", "a.png"], "or one video or folder of frames"),
-        (["predict", "a.png", "b.png", "--fps", "50"], "--fps goes with one video"),
-        (["predict", "a.png", "b.png", "--method", "peak"], "--method goes with one video"),
-        (["predict", "--manifest", "m.csv", "--out", "p.csv", "--to-frame", "9"], "--to-frame goes with one video"),
-        (["predict", "a.png", "b.png", "--from-time", "1:00"], "--from-time goes with one video"),
-        (["predict", "a.png", "b.png", "--to-time", "3"], "--to-time goes with one video"),
-        (["predict", "a.png", "b.png", "--from-frame", "3"], "--from-frame goes with one video"),
-        (["predict", "v.mp4", "--out", "p.csv"], "go with --manifest"),
+        (["predict", "a.png", "b.png", "--fps", "50"], "--fps needs a single video"),
+        (["predict", "a.png", "b.png", "--method", "peak"], "--method needs a single video"),
+        (["predict", "--manifest", "m.csv", "--out", "p.csv", "--to-frame", "9"], "--to-frame needs a single video"),
+        (["predict", "a.png", "b.png", "--from-time", "1:00"], "--from-time needs a single video"),
+        (["predict", "a.png", "b.png", "--to-time", "3"], "--to-time needs a single video"),
+        (["predict", "a.png", "b.png", "--from-frame", "3"], "--from-frame needs a single video"),
+        (["predict", "v.mp4", "--out", "p.csv"], "need --manifest"),
     ],
 )
 def test_refusals(fail, words, message):

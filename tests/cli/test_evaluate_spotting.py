@@ -37,7 +37,7 @@ def test_scores_are_printed(files, capsys):
     assert rows["overall"] == ["1", "2", "1", "0.333", "0.500", "0.400", "0.50"]
     assert rows["ben_1"] == ["0", "1", "1", "0.000", "0.000", "0.000"]
     assert "STRS" not in said, "no prediction names an emotion"
-    assert "95 %, subjects drawn again" in said
+    assert "95 %, subjects resampled" in said
 
 
 def test_emotions_and_apexes(files, tmp_path, capsys):
@@ -48,7 +48,7 @@ def test_emotions_and_apexes(files, tmp_path, capsys):
     assert said.startswith("warning: no_predictions: 2 of 3 recordings")
     assert "micro: spot-then-recognize score (STRS) 1.000: F1 of recognition 1.000, UF1 1.000, UAR 1.000 over 1" in said
     assert "overall: spot-then-recognize score (STRS) 0.333" in said, "2/3 x 1/2: nothing positive was found"
-    assert "micro: apex 1 frames (33 ms) off in the median, 100% within 80 ms" in said
+    assert "micro: median apex error 1 frames (33 ms), 100% within 80 ms" in said
 
 
 def test_json_is_as_the_schema_says(files, capsys):
@@ -70,7 +70,7 @@ def test_a_data_set_is_scored(tmp_path, capsys):
     assert lines(said)["overall"][:3] == ["2", "0", "0"]
     assert "note: " in said
     assert main(["evaluate-spotting", *given, "--annotation=x.csv"]) == 2
-    assert "give --dataset, too" in capsys.readouterr().err
+    assert "give --dataset too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_a_detector_for_flow_images_is_refused(command, detector, tmp_path, caps
     ]
     assert main(words) == 2
     said = capsys.readouterr().err
-    assert f"--landmarks {detector} looks for faces in frames" in said
+    assert f"--landmarks {detector} detects faces in frames" in said
     assert "Leave --landmarks out" in said
 
 

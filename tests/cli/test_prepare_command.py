@@ -224,13 +224,13 @@ def test_titles_are_those_of_the_readers():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("samm --root r --out o --label label_for_3", "--label does not fit here: it is for casme3"),
-        ("composite --root r --out o", "--root does not fit here: give --casme2, --samm and --smic"),
+        ("samm --root r --out o --label label_for_3", "--label does not apply here: it is for casme3"),
+        ("composite --root r --out o", "--root does not apply here: give --casme2, --samm and --smic"),
         ("composite --casme2 a --samm b --smic c --out o --classes 3", "the composite has three classes"),
         ("composite --casme2 a --samm b --out o", "required: --smic"),
-        ("manifest --root r --out o --annotation a.csv", "--annotation does not fit here"),
-        ("manifest --root r --out o --no-apex middle", "a manifest names its apex frames"),
-        ("mmew --root r --out o --casme2 a", "--casme2 does not fit here: it is for composite; give --root"),
+        ("manifest --root r --out o --annotation a.csv", "--annotation does not apply here"),
+        ("manifest --root r --out o --no-apex middle", "a manifest states its apex frames"),
+        ("mmew --root r --out o --casme2 a", "--casme2 does not apply here: it is for composite; give --root"),
         ("mmew --root r --out o --smic-annotation a", "data sets take --annotation"),
         ("casme3 --root r --out o --label label_for_3 --classes 3", "not allowed with argument"),
         ("casme2 --root r --out o --classes 5", "invalid choice: '5'"),

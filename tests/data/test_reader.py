@@ -155,7 +155,9 @@ def test_images_of_two_folders_made_in_two_ways_are_refused(prepared, tmp_path):
     manifest, made = prepared
     others = prepare(pair_manifest(tmp_path / "b", 3), tmp_path / "other", QUICK, TemplateLandmarks())
     both = (manifest.samples[0], dataclasses.replace(others.samples[1], sample="other"))
-    with pytest.raises(SpecError, match=r"made and in .*other were computed with different settings: clahe is True and False"):
+    with pytest.raises(
+        SpecError, match=r"made and in .*other were computed with different settings: clahe is True and False"
+    ):
         load_flow_set(Manifest(both), PreprocessSpec())
     same = prepare(pair_manifest(tmp_path / "c", 3), tmp_path / "same", made, TemplateLandmarks())
     both = (manifest.samples[0], dataclasses.replace(same.samples[1], sample="same"))

@@ -102,7 +102,7 @@ def test_one_command_publishes_all_and_each_loads_by_its_name(hub, owner, tmp_pa
     dry = succeed(*words, "--dry-run")
     planned = json.loads(succeed(*words, "--dry-run", "--json"))["values"]
     assert hub.requests == []
-    assert "not here: casme3; it begins with: htnet prepare casme3" in dry
+    assert "not found: casme3; to train it, start with: htnet prepare casme3" in dry
     assert planned["absent"] == ["casme3"]
     done = json.loads(succeed(*words, "--json"))["values"]
     names = {spec.name for spec in KEPT} | models.keys()

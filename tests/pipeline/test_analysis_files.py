@@ -525,7 +525,7 @@ def test_what_cannot_be_is_refused_before_any_work(folder, fail):
     err = fail("analyze", place / "none.mp4", "--out", place / "afile" / "sub")
     assert "because " in err
     assert "afile is a file. Give a folder" in err
-    assert "Give one of them" in fail("analyze", "a.mp4", "--out", "out", "--no-emotions", "--always")
+    assert "Give only one of them" in fail("analyze", "a.mp4", "--out", "out", "--no-emotions", "--always")
     assert made == []
 
 

@@ -191,7 +191,7 @@ def test_the_command_watches_a_camera(tmp_path, succeed, run, monkeypatch):
         (["--camera", "0", "--seconds", "0", "--out", "o"], "--seconds is 0.0; give a number"),
         (["a.mp4", "--fps", "0", "--out", "o"], "--fps is 0.0; give a number"),
         (["a.mp4", "--workers", "0", "--out", "o"], "--workers is 0; give a whole number"),
-        (["a.mp4", "--seconds", "3", "--out", "o"], "--seconds goes with --camera"),
+        (["a.mp4", "--seconds", "3", "--out", "o"], "--seconds needs --camera"),
         (["--camera", "0", "--fps", "30", "--out", "o"], "--fps is for recordings"),
     ],
 )

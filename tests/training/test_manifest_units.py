@@ -150,7 +150,7 @@ def test_what_cannot_be_learned_is_refused(table, tmp_path, fail):
     assert "ststnet has no head for action units" in fail(*words, "ststnet", "--action-units", "all")
     assert "Action unit 9, 15 is active in no sample" in fail(*words, "flow_mlp", "--action-units", "4,9,15")
     for text in ("4,x", "4,4", "", "-4"):
-        assert "Give numbers of FACS with commas" in fail(*words, "flow_mlp", f"--action-units={text}")
+        assert "Give FACS numbers separated by commas" in fail(*words, "flow_mlp", f"--action-units={text}")
     mixed = fail(*words, "flow_mlp", "--action-units", "4", "--recipe", "mixed")
     assert "Give a recipe with generated=0" in mixed
     with pytest.raises(ManifestError, match="No sample has action units"):
