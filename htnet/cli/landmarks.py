@@ -28,7 +28,7 @@ def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None)
 
     if manifest is not None and not _looked_at(manifest):
         raise InputError(
-            f"--face {args.face} selects one of the faces that a detector finds, but each of the {len(manifest)} "
+            f"--face {args.face} chooses among the faces that a detector finds, but each of the {len(manifest)} "
             "samples has its own points or an existing flow image. Leave --face out, or remove the column landmarks."
         )
     return make_landmarker(text, face=args.face)

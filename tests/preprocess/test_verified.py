@@ -305,7 +305,7 @@ def test_a_choice_that_cannot_be_obeyed_is_refused(tmp_path):
     path.write_text(str(TRUE.tolist()))
     assert isinstance(make_landmarker(str(path)), PrecomputedLandmarks)
     for text in ("template", str(path)):
-        with pytest.raises(InputError, match="selects one of the faces that a detector finds"):
+        with pytest.raises(InputError, match="chooses among the faces that a detector finds"):
             make_landmarker(text, face=1)
 
 
@@ -323,7 +323,7 @@ def test_commands_take_the_face_that_was_chosen(words, two_faces, tmp_path, succ
     assert largest != left
     assert "2 faces in" in fail(*words, "--face", "only")
     assert "but face 7" in fail(*words, "--face", "7")
-    assert "selects one of the faces" in fail(*words, "--face", "1", "--landmarks", "template")
+    assert "chooses among the faces" in fail(*words, "--face", "1", "--landmarks", "template")
 
 
 def test_spot_takes_the_face_that_was_chosen(two_faces, tmp_path, succeed, fail):
