@@ -190,7 +190,7 @@ def test_rows_that_are_none_of_casme_sq(tmp_path):
         (row + row + "1,anger1_2,1,2,3,4,negative,,x\n", "row 3 does not contain participant"),
         ("a,b\n", "has no rows of participant"),
         (row.replace("anger1_1", "joy9_1"), "participant 1 or stimulus 'joy9' is unknown"),
-        (row.replace("1,anger", "99,anger"), "no recording of participant 99"),
+        (row.replace("1,anger", "99,anger"), "participant 99 or stimulus"),
     ):
         sheet.write_text(text)
         with pytest.raises(ManifestError, match=says):
