@@ -1,4 +1,4 @@
-"""Models for use alone: fused, narrower, compiled."""
+"""Models for inference only: fused, in smaller types, compiled."""
 
 from htnet.acceleration import convolutional  # noqa: F401  # registers its fusions
 from htnet.acceleration.compiled import COMPILE_MODES

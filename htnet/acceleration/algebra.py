@@ -1,6 +1,6 @@
-"""What can be computed once instead of for every image; all in float64.
+"""Computations that are done once instead of for every image; all in float64.
 
-Every function takes layers and gives weights and biases as they are to be used, float64.
+Every function takes layers and returns the weights and biases to use, in float64.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Heads of several tokens are filled up with zeros to a multiple of this width.
+#: If blocks have several tokens, heads are padded with zeros to a multiple of this width.
 ALIGNED = 8
 
 Affine = tuple[Tensor, Tensor]
@@ -23,9 +23,9 @@ def affine(layer: nn.Linear | nn.Conv2d) -> Affine:
 
 
 def after_norm(layer: nn.Linear, norm: nn.LayerNorm) -> Affine:
-    """A linear layer that follows a layer norm, for a norm without scale g and shift b: W(g n + b) + c.
+    """Fold scale g and shift b of a layer norm into the linear layer that follows it: W(g n + b) + c.
 
-    Where the input is several norms' outputs side by side (all of the same norm), each part gets its own.
+    If the input consists of several outputs of the norm side by side, scale and shift are repeated for each.
     """
     weight, bias = affine(layer)
     copies = weight.shape[1] // norm.weight.numel()
@@ -57,7 +57,7 @@ def norm_line(norm: nn.BatchNorm2d) -> Affine:
 
 
 def standardized(weight: Tensor, bias: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Affine:
-    """A convolution without padding that reads the image before (x - mean) / std instead of after it.
+    """Fold the standardization (x - mean) / std of the image into the convolution (without padding) that follows.
 
     Args:
         weight: (out, channels, ...).
@@ -72,13 +72,13 @@ def standardized(weight: Tensor, bias: Tensor, mean: tuple[float, ...], std: tup
 
 
 def pad_rows(layer: Affine, heads: int) -> Affine:
-    """A layer whose outputs are split into heads, with every head filled up with zeros to a multiple of `ALIGNED`."""
+    """A layer whose outputs are split into heads, with every head padded with zeros to a multiple of `ALIGNED`."""
     weight, bias = layer
     return _pad_heads(weight, heads), _pad_heads(bias[:, None], heads)[:, 0]
 
 
 def pad_columns(layer: Affine, heads: int) -> Affine:
-    """A layer that reads heads so filled up."""
+    """A layer that reads heads padded in this way."""
     weight, bias = layer
     return _pad_heads(weight.T, heads).T.contiguous(), bias
 

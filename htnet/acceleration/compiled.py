@@ -1,4 +1,4 @@
-"""Compiling a fused network."""
+"""Compilation of a fused network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from htnet.core.cuda_graphs import CapturedCall
 from htnet.core.errors import ModelError
 
-#: What ``compile`` of `htnet.optimize` can be other than True, which is "default", and False or None.
+#: Modes for ``compile`` of `htnet.optimize`; True means "default", and False or None plain calls.
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "cudagraphs")
 #: Larger batches keep a GPU busy without a graph.
 MOST_IMAGES = 64
-#: Graphs kept, one for every shape of the input; the one not used for longest goes first.
+#: Number of graphs that are kept, one for every input shape; the least recently used one is dropped first.
 MOST_GRAPHS = 16
 
 Call = Callable[..., Tensor]
@@ -31,16 +31,16 @@ def make_runner(network: nn.Module, mode: str) -> Call:
         return run
 
     def kept(*args: Tensor | None, **kwargs: Tensor | None) -> Tensor:
-        # The next replay of the graph writes over what this one gave.
+        # The next replay of the graph overwrites this output.
         return run(*args, **kwargs).clone()
 
     return kept
 
 
 class GraphRunner:
-    """CUDA graphs of a network: all its kernels are started at once, which at batch 1 takes longest otherwise.
+    """CUDA graphs of a network: all its kernels are launched at once; otherwise launches dominate the time at batch 1.
 
-    Inputs are copied to where the graph reads them, answers from where it writes them. One thread at a time.
+    Inputs are copied into the graph's input buffers, and outputs out of its output buffers. Runs one thread at a time.
     """
 
     def __init__(self, call: Call) -> None:
@@ -49,7 +49,7 @@ class GraphRunner:
         self._lock = threading.Lock()
 
     def __call__(self, *args: Tensor | None, **kwargs: Tensor | None) -> Tensor:
-        """What the network gives.
+        """Run the network.
 
         Raises:
             ModelError: the image is not on a CUDA device.
@@ -88,7 +88,7 @@ class _Graph:
         self._call = CapturedCall(run, self._given(tensors))
 
     def replay(self, tensors: tuple[Tensor | None, ...]) -> Tensor:
-        """The answer for inputs of the shapes that were captured."""
+        """The output for inputs of the captured shapes."""
         return self._call(self._given(tensors)).clone()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Fusion of the convolutional networks of the field: batch norms go into convolutions, large products may be packed."""
+"""Fusion of the convolutional networks: batch norms go into convolutions, and large products may be packed."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def fix_convolutions(net: nn.Module, precision: Precision) -> None:
 
 
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, precision: Precision) -> FixedConvolution:
-    """A convolution and the batch norm that follows it."""
+    """A convolution fused with the batch norm that follows it."""
     return FixedConvolution(*algebra.batch_normed(conv, norm), conv, precision.values)
 
 
 def fold_pair(module: nn.Module, conv: str, norm: str, precision: Precision) -> None:
-    """The same in place, of two children of a module."""
+    """Fuse two children of a module, a convolution and a batch norm, in place."""
     parts = cast(nn.Conv2d, getattr(module, conv)), cast(nn.BatchNorm2d, getattr(module, norm))
     replace(module, conv, folded(*parts, precision))
     replace(module, norm, nn.Identity())
 
 
 def packed(layer: nn.Linear, precision: Precision) -> RoundTrip:
-    """A large fully connected layer."""
+    """A large fully connected layer as a product that may be packed."""
     return RoundTrip(precision.product(*algebra.affine(layer)), precision.values)
 
 
@@ -77,7 +77,7 @@ def fuse_dual_inception(net: DualInception, precision: Precision) -> nn.Module:
 
 
 class FixedRecurrentLayer(nn.Module):
-    """A recurrent layer whose norms are in its convolutions."""
+    """A recurrent layer whose norms are fused into its convolutions."""
 
     def __init__(self, source: RecurrentLayer, precision: Precision) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class FixedRecurrentLayer(nn.Module):
 
 @register_fusion(RCN)
 def fuse_rcn(net: RCN, precision: Precision) -> nn.Module:
-    """Fuse a model in place: the batch norms are in the convolutions."""
+    """Fuse a model in place: batch norms go into the convolutions."""
     replace(net, "conv", folded(net.conv, net.norm, precision))
     replace(net, "norm", nn.Identity())
     replace(net, "layer", FixedRecurrentLayer(net.layer, precision))
@@ -110,7 +110,7 @@ def fuse_rcn(net: RCN, precision: Precision) -> nn.Module:
 
 @register_fusion(CapsuleNet)
 def fuse_capsulenet(net: CapsuleNet, precision: Precision) -> nn.Module:
-    """Fuse a model in place: the batch norms are in the convolutions, and the routing stays in `Precision.high`."""
+    """Fuse a model in place: batch norms go into the convolutions, and the routing stays in `Precision.high`."""
     fold_pair(net.stem, "0", "1", precision)
     for module in list(net.modules()):
         if isinstance(module, BasicBlock):
@@ -134,7 +134,7 @@ def fuse_featref(net: FeatRef, precision: Precision) -> nn.Module:
 
 @register_fusion(MiERCvT)
 def fuse_mier_cvt(net: MiERCvT, precision: Precision) -> nn.Module:
-    """Fuse a model in place: batch norms are in the convolutions, and the norm of each MLP is in its first layer."""
+    """Fuse a model in place: batch norms go into the convolutions, and the norm of each MLP into its first layer."""
     for module in list(net.modules()):
         if isinstance(module, ConvProjection):
             fold_pair(module, "conv", "norm", precision)

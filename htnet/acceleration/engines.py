@@ -1,4 +1,4 @@
-"""Other engines that run a fused model on the CPU, and the choice between them by a short measurement."""
+"""Other engines that run a fused model on the CPU, and a short measurement to choose the fastest."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from htnet.models.input_range import refuse_not_finite, require_tensor
 
 #: Engines by name, and the extra of each.
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
-#: Types of weights that each takes, by `OptimizedModel.precision`.
+#: Weight types that each engine accepts, by `OptimizedModel.precision`.
 PRECISIONS = {"onnxruntime": ("float32", "int8"), "openvino": ("float32",)}
-#: What tells onnxruntime's quantizer that a graph is prepared for it.
+#: Metadata key that tells onnxruntime's quantizer that a graph is prepared for it.
 PREPARED = "onnx.quant.pre_process"
-#: What ``backend`` of `htnet.optimize` can be; "auto" is the fastest of those that are installed.
+#: Values for ``backend`` of `htnet.optimize`; "auto" is the fastest of those that are installed.
 BACKENDS = ("torch", *EXTRAS, "auto")
 #: Calls with one image that "auto" measures for each backend, after one that is not measured.
 CALLS = 7
@@ -56,9 +56,9 @@ class OnnxRuntime:
         ort = require("onnxruntime", EXTRAS["onnxruntime"], "The backend 'onnxruntime'")
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        # Threads that wait in a loop would take the processor from PyTorch's.
+        # Threads that wait in a busy loop would take the processor from PyTorch's threads.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without VNNI instructions its products in int8 overflow, unless exact ones are asked for (its change 12088).
+        # Without VNNI instructions its int8 products overflow, unless exact ones are requested (onnxruntime PR 12088).
         options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         self._names = [output.name for output in self._session.get_outputs()]
@@ -75,14 +75,14 @@ class OpenVino:
     def __init__(self, proto: Any, threads: int) -> None:
         ov = require("openvino", EXTRAS["openvino"], "The backend 'openvino'")
         core = ov.Core()
-        # On processors with AMX its own choice is bfloat16, which changes labels.
+        # On processors with AMX its default is bfloat16, which changes labels.
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         self._compiled = core.compile_model(core.read_model(proto.SerializeToString()), "CPU", settings)
         self.reads = frozenset(name for put in self._compiled.inputs for name in put.names)
 
     def run(self, inputs: Arrays) -> Arrays:
         """See `Engine`."""
-        # A request runs for one thread at a time, and its outputs are written over by the next call.
+        # A request serves one thread at a time, and the next call overwrites its outputs.
         found = self._compiled.create_infer_request().infer(inputs)
         return {name: np.array(found[output]) for output in self._compiled.outputs for name in output.names}
 
@@ -91,11 +91,11 @@ ENGINES: Mapping[str, Callable[[Any, int], Engine]] = {"onnxruntime": OnnxRuntim
 
 
 def check_backend(backend: str) -> None:
-    """Refuse a backend that there is not.
+    """Check that a backend exists and is installed.
 
     Raises:
         ModelError: no backend has that name.
-        MissingExtraError: it is not installed.
+        MissingExtraError: the backend is not installed.
     """
     if backend not in BACKENDS:
         raise ModelError(f"backend is {backend!r}. {did_you_mean(str(backend), BACKENDS)}")
@@ -105,7 +105,7 @@ def check_backend(backend: str) -> None:
 
 
 class _Written:
-    """A written ONNX model, as the engines take one."""
+    """A serialized ONNX model with the interface that the engines expect."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -115,16 +115,16 @@ class _Written:
 
 
 def quantized(proto: Any, weights: Sequence[Tensor] | None = None) -> Any:
-    """A graph whose products are computed in int8 by onnxruntime, with one scale a row of the weights.
+    """Quantize a graph for onnxruntime: products in int8, with one scale per row of the weights.
 
-    What is read is rounded too, to 8 bits between the smallest and the largest value of the call
-    (``quantize_dynamic``): there is nothing to calibrate. Weights that are an integer to 127 times the scale of their
-    row are kept as they are.
+    The inputs of the products are rounded too, to 8 bits between the smallest and the largest value of each call
+    (``quantize_dynamic``), so no calibration is needed. Weights that are already integers up to 127 times the scale of
+    their row do not change.
 
     Args:
         proto: the graph in float32.
-        weights: (out, in), of the matrix products that are quantized; None for all that onnxruntime can,
-            convolutions too.
+        weights: weights (out, in) of the matrix products to quantize; None for all that onnxruntime can quantize,
+            including convolutions.
 
     Raises:
         MissingExtraError: the extra "onnx" is not installed.
@@ -133,8 +133,8 @@ def quantized(proto: Any, weights: Sequence[Tensor] | None = None) -> Any:
     tools = require("onnxruntime.quantization", EXTRAS["onnxruntime"], "int8 of the backend 'onnxruntime'")
     chosen = None if weights is None else _products_of(proto, weights)
     if chosen == []:
-        return proto  # onnxruntime would take it for all
-    # Otherwise it asks for a preparation, which folds what is folded already.
+        return proto  # an empty list would mean all products to onnxruntime
+    # Without this mark onnxruntime asks for a preparation, which would fuse what is fused already.
     if all(known.key != PREPARED for known in proto.metadata_props):
         proto.metadata_props.add(key=PREPARED, value="onnxruntime.quant")
     try:
@@ -151,7 +151,7 @@ def quantized(proto: Any, weights: Sequence[Tensor] | None = None) -> Any:
 
 
 def _products_of(proto: Any, weights: Sequence[Tensor]) -> list[str]:
-    """The names of the matrix products with these weights (out, in), of which exporters keep no name."""
+    """The names of the matrix products with these weights (out, in), found by value: exporters keep no names."""
     numpy_helper = require("onnx.numpy_helper", EXTRAS["onnxruntime"], "int8 of the backend 'onnxruntime'")
     constants = {value.name: value for value in proto.graph.initializer}
     known: dict[tuple[int, ...], list[npt.NDArray[np.float32]]] = {}
@@ -168,9 +168,9 @@ def _products_of(proto: Any, weights: Sequence[Tensor]) -> list[str]:
 
 
 class EngineRunner:
-    """A fused model in another engine.
+    """A fused model that runs in another engine.
 
-    Engines keep the weights in an order of their own: there is one more copy of them in memory.
+    Engines keep the weights in their own layout, so memory holds one more copy of them.
     """
 
     def __init__(self, graph: Graph, proto: Any, backend: str) -> None:
@@ -182,14 +182,14 @@ class EngineRunner:
 
         Args:
             x: checked images (B, channels, H, W) float32, one or more.
-            extras: what else the model reads, by name.
+            extras: extra inputs of the model, by name.
 
         Raises:
             ModelError: the images are not on the CPU, or an extra input does not fit.
         """
         if x.device.type != "cpu":
             raise ModelError(
-                f"{self._name} runs in {self.backend}, on the CPU, and got images on {x.device}. Give images on the "
+                f"{self._name} runs in {self.backend}, on the CPU, but got images on {x.device}. Give images on the "
                 "CPU, or optimize without backend."
             )
         arrays = {"image": x.detach().resolve_neg().numpy()}
@@ -198,7 +198,7 @@ class EngineRunner:
             if value is not None:
                 require_tensor(self._name, info.name, value)
             if value is None and info.name == "motion":
-                value = x.new_zeros(sizes)  # which counts as no motion
+                value = x.new_zeros(sizes)  # the models treat zeros as no motion
             if value is None or tuple(value.shape) != sizes:
                 got = f"no {info.name}" if value is None else f"{info.name} of shape {tuple(value.shape)}"
                 raise ModelError(f"{self._name} got {got} for {x.shape[0]} images; give {sizes}.")
@@ -212,20 +212,20 @@ class EngineRunner:
 
 
 def make_engine(model: EmotionModel, backend: str) -> EngineRunner:
-    """An engine with a model in it, with as many threads as PyTorch has.
+    """Load a model into an engine, with as many threads as PyTorch uses.
 
     Args:
-        model: an optimized model, of a precision that the engine takes.
+        model: an optimized model, of a precision that the engine accepts.
         backend: one of `EXTRAS`.
 
     Raises:
         MissingExtraError: the engine is not installed.
-        ModelError: the model cannot be exported, or the engine does not take its precision.
+        ModelError: the model cannot be exported, or the engine does not accept its precision.
     """
     check_backend(backend)
     if (precision := _precision_of(model)) not in PRECISIONS[backend]:
         raise ModelError(
-            f"{model.name} is in {precision}, and the backend {backend!r} takes "
+            f"{model.name} is in {precision}, but the backend {backend!r} accepts only "
             f"{' and '.join(PRECISIONS[backend])}. Optimize the original in one of these, or without backend."
         )
     return EngineRunner(*_written(model), backend)
@@ -244,15 +244,15 @@ def _written(model: EmotionModel) -> tuple[Graph, Any]:
 
 
 def fastest(model: EmotionModel, plain: Callable[..., Any]) -> tuple[EngineRunner | None, dict[str, float]]:
-    """The fastest way to run a model with one image, of those that are installed and take its precision.
+    """Find the fastest way to run a model with one image, among the installed engines that accept its precision.
 
     Args:
         model: an optimized model.
-        plain: runs it in PyTorch: images, and extra inputs by name.
+        plain: runs it in PyTorch, given images, and extra inputs by name.
 
     Returns:
-        The engine, None for PyTorch, and the milliseconds of one call (median of `CALLS`) by backend; empty if no
-        engine takes part.
+        The engine (None for PyTorch), and the milliseconds of one call (median of `CALLS`) by backend, which are empty
+        if there is no engine to compare.
 
     Raises:
         ModelError: the model cannot be exported.

@@ -1,6 +1,6 @@
-"""Fusion: which model becomes which network, with everything computed once that can be.
+"""Fusion: turns models into networks in which everything that can be computed once is precomputed.
 
-A model of your own is fused by a function with `register_fusion`.
+To fuse a model of your own, write a function and register it with `register_fusion`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from htnet.models.mhssa_gcn import RegionBlock
 Fusion = Callable[[Any, Precision], nn.Module]
 Fuse = TypeVar("Fuse", bound=Fusion)
 
-#: By exact class: a class derived from one of these may compute something else.
+#: Fusions by exact class: a class derived from one of these may compute something else.
 FUSIONS: Registry[type[EmotionModel], Fusion] = Registry("htnet.acceleration")
 
 
 def register_fusion(*model_classes: type[EmotionModel]) -> Callable[[Fuse], Fuse]:
-    """A decorator that lets `htnet.optimize` take models of these classes.
+    """A decorator that registers the function with which `htnet.optimize` fuses models of these classes.
 
-    The decorated function gets a copy of the model, whose tensors it must not change, and a `Precision`; it gives the
-    fused network.
+    The decorated function gets a copy of the model, whose tensors it must not change, and a `Precision`. It returns
+    the fused network.
     """
 
     def decorate(fusion: Fuse) -> Fuse:
@@ -61,20 +61,20 @@ def register_fusion(*model_classes: type[EmotionModel]) -> Callable[[Fuse], Fuse
 
 
 def fuse(source: EmotionModel, precision: Precision) -> nn.Module:
-    """The network of a model with everything fused that can be; the model stays as it is.
+    """Fuse everything in a model that can be fused; the model itself does not change.
 
     Raises:
-        ModelError: its class is not one of htnet's.
+        ModelError: no fusion is registered for its class, or it has no classifier.
     """
     if type(source) not in FUSIONS:
         known = ", ".join(sorted(cls.__name__ for cls in FUSIONS))
         raise ModelError(
-            f"optimize cannot fuse {type(source).__name__}: it knows what {known} compute, and no class derived from "
+            f"optimize cannot fuse {type(source).__name__}: it can fuse {known}, but not classes derived from "
             "them. Use the model as it is, or torch.compile."
         )
     if not source.config.num_classes:
         raise ModelError(f"{source.name} has no classifier: optimize a model that has one, or use this one as it is.")
-    # The tree of modules is a copy, the weights in it are the model's own until they are fused or copied below.
+    # The tree of modules is a copy; its weights are the model's own until they are fused or copied below.
     own = {id(p): p for p in source.parameters()}
     net = FUSIONS[type(source)](copy.deepcopy(source, dict(own)).eval(), precision)
     for module in net.modules():
@@ -84,7 +84,7 @@ def fuse(source: EmotionModel, precision: Precision) -> nn.Module:
     return net.requires_grad_(False).eval()
 
 
-#: Fuses a block of a level; told whether each of its blocks holds one token.
+#: Fuses a transformer block of a level; the flag states whether each block of the map has only one token.
 FuseBlock = Callable[[nn.Module, bool, Precision], nn.Module]
 
 
@@ -113,13 +113,13 @@ def fuse_hierarchical(
 
     Args:
         net: the model.
-        precision: of what is fused.
-        fuse_block: folds the blocks of its levels.
-        levels_follow: the patch embedding is followed by the first level. Otherwise what stands between them is fused
-            by the caller.
+        precision: types of the fused network.
+        fuse_block: fuses the blocks of its levels.
+        levels_follow: the first level follows the patch embedding directly. If False, the caller fuses what lies
+            between them.
     """
     levels = [cast(Level, level) for level in net.levels]
-    # Before a map enters a level, something must be there that can add the level's one position to it.
+    # The single position of a level is added by what precedes the level: here, the patch embedding.
     shift = _take_position(levels[0]) if net.attention_is_trivial and levels_follow else None
     replace(net, "patch_embed", _fuse_patches(net, shift, precision))
     replace(net, "standardize", nn.Identity())
@@ -133,7 +133,7 @@ def fuse_hierarchical(
 
 
 def _take_position(level: Level) -> Tensor:
-    """The one number that a level of one token per block adds to everything, float64; the level adds it no more."""
+    """Remove the positional embedding of a level with one token per block; return its one number, float64."""
     if level.pos_emb is None:
         return torch.zeros((), dtype=torch.float64)
     position, level.pos_emb = level.pos_emb.detach().double(), None
@@ -158,14 +158,14 @@ def _fuse_level(
         norm = level.down.norm
         shift = norm.bias.detach().double()
         if one_token:
-            # What is the same for all positions passes through the maximum.
+            # A number that is the same for all positions commutes with the maximum.
             shift = shift + _take_position(following)
         conv = precision.convolution(*algebra.affine(level.down.conv))
         replace(level, "down", FusedDownsample(conv, norm.weight, shift, norm.eps, precision.values))
 
 
 def fuse_mlp(block: nn.Module, precision: Precision) -> FusedMlp:
-    """The MLP of a block, its norm in it."""
+    """The MLP of a block, with its norm fused into it."""
     block = cast(Block, block)
     return FusedMlp(
         precision.product(*algebra.after_norm(block.mlp.fc1, block.norm2)),
@@ -174,9 +174,9 @@ def fuse_mlp(block: nn.Module, precision: Precision) -> FusedMlp:
 
 
 def fuse_attention(attn: BlockAttention, norm: nn.LayerNorm, precision: Precision) -> None:
-    """Norm into queries, keys and values, and heads of odd width filled up."""
+    """Fuse the norm into queries, keys and values, and pad heads whose width is not a multiple of `ALIGNED`."""
     heads = attn.heads
-    # Queries and keys lie in one layer, one after the other: as many heads again.
+    # Queries and keys are in one layer, one after the other, so it has twice as many heads.
     replace(attn, "qk", precision.product(*algebra.pad_rows(algebra.after_norm(attn.qk, norm), 2 * heads)))
     replace(attn, "v", precision.product(*algebra.pad_rows(algebra.after_norm(attn.v, norm), heads)))
     replace(attn, "proj", precision.product(*algebra.pad_columns(algebra.affine(attn.proj), heads)))
@@ -186,9 +186,9 @@ def fuse_attention(attn: BlockAttention, norm: nn.LayerNorm, precision: Precisio
 class FusedSTSTNet(nn.Module):
     """STSTNet as one convolution, two poolings and one product.
 
-    The batch norms stand after the ReLU: a factor's size goes through it into the convolution, its sign stays, and the
-    shift passes through both poolings into the last layer. The padding is 0 in standardized values, so the
-    image's mean is subtracted here and only its deviation is in the convolution.
+    The batch norms come after the ReLU: the magnitude of a factor moves through it into the convolution, its sign
+    stays, and the shift moves through both poolings into the last layer. The padding is 0 in standardized values, so
+    the image's mean is subtracted here, and only its deviation is fused into the convolution.
     """
 
     signs: Tensor
@@ -233,7 +233,7 @@ def fuse_flow_mlp(net: FlowMLP, precision: Precision) -> nn.Module:
 
 @register_fusion(DualStreamHTNet)
 def fuse_dual_stream(net: DualStreamHTNet, precision: Precision) -> nn.Module:
-    """Fuse a model in place. The motion stream is recurrent, and stays as it is."""
+    """Fuse a model in place. The motion stream is recurrent and does not change."""
     part = net.appearance
     weight, bias = algebra.standardized(*algebra.affine(part.proj), net.config.mean, net.config.std)
     replace(net, "standardize", nn.Identity())
@@ -256,21 +256,21 @@ class FusedRegionAttention(nn.Module):
 
         Args:
             heads: attention heads.
-            halves: where the tokens are cut in parts that do not read each other, from 0 to their number.
-            qkv: queries, keys and values of normalized tokens.
-            proj: the product that follows.
+            halves: indices that cut the tokens into parts that do not attend to each other, from 0 to their number.
+            qkv: product for queries, keys and values of normalized tokens.
+            proj: the output projection.
         """
         super().__init__()
         self.heads, self.halves, self.qkv, self.proj = heads, halves, qkv, proj
 
     def attend(self, x: Tensor, term: Tensor) -> Tensor:
-        """Normalized tokens (B, T, C) and term (B, 1, T, T), -inf where nothing may be read, to (B, T, C)."""
+        """Normalized tokens (B, T, C) and term (B, 1, T, T), -inf for pairs without attention, to (B, T, C)."""
         read = rearrange(self.qkv(x), "b t (c n d) -> c b n t d", c=3, n=self.heads)
         if torch.compiler.is_compiling() or x.device.type != "cpu":
             q, k, v = read
             return rearrange(block_attention(q, k, v, bias=term), "b n t d -> b t (n d)")
-        # Two halves are half of the pairs, and no row is closed, as every token reads itself. As in `block_attention`,
-        # 16-bit types are computed in float32.
+        # Two halves have half of the pairs. No row is fully masked, as every token attends to itself. As in
+        # `block_attention`, 16-bit types are computed in float32.
         high = torch.promote_types(x.dtype, torch.float32)
         read, term = read.to(high), term.to(high)
         out = x.new_empty(len(x), x.shape[1], self.heads, read.shape[-1])
@@ -282,7 +282,7 @@ class FusedRegionAttention(nn.Module):
 
 
 class FusedRegionBlock(nn.Module):
-    """`RegionBlock` whose norms have neither scale nor shift; sums and GELU are done where products write."""
+    """`RegionBlock` whose norms have no scale and shift; the products compute sums and GELU along with their output."""
 
     def __init__(self, norm1: PlainNorm, attn: FusedRegionAttention, norm2: PlainNorm, mlp: FusedMlp) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class FusedRegionBlock(nn.Module):
 
 
 class FusedMHSSAGCN(MHSSAGCN):
-    """MHSSA + GCN whose patches become tokens by one product and one table."""
+    """MHSSA + GCN that turns patches into tokens by one product and one table."""
 
     weight: nn.Parameter
     table: nn.Parameter
@@ -314,7 +314,7 @@ class FusedMHSSAGCN(MHSSAGCN):
 
 @register_fusion(MHSSAGCN)
 def fuse_mhssa_gcn(source: MHSSAGCN, precision: Precision) -> nn.Module:
-    """Fuse a model; the graph between the regions and its scaling stay in float32 (float64 where all is)."""
+    """Fuse a model; the graph between the regions and its scaling stay in float32 (float64 for a float64 model)."""
     net = FusedMHSSAGCN.__new__(FusedMHSSAGCN)
     net.__dict__.update(source.__dict__)
     net.values = precision.values
@@ -344,7 +344,7 @@ def fuse_mhssa_gcn(source: MHSSAGCN, precision: Precision) -> nn.Module:
 
 
 def _independent_halves(regions: Tensor) -> tuple[int, ...]:
-    """Where tokens of the regions (T,) are cut in two parts that share no region, as equal as can be."""
+    """Where to cut the tokens of the regions (T,) into two parts that share no region, as equal as possible."""
     of = regions.tolist()
     cuts = [at for at in range(1, len(of)) if not set(of[:at]) & set(of[at:])]
     return (0, *sorted(cuts, key=lambda at: abs(2 * at - len(of)))[:1], len(of))
@@ -353,7 +353,7 @@ def _independent_halves(regions: Tensor) -> tuple[int, ...]:
 def _embedding(net: MHSSAGCN) -> tuple[Tensor, Tensor]:
     """Product (dim, values) and table (T, dim) for patches that are not standardized; float64.
 
-    The padding of a region is 0 in standardized values, so its tokens have no share of the mean.
+    The padding of a region is 0 in standardized values, so the mean does not contribute to its tokens.
     """
     c = net.config
     over_patch, over_region = net.combine.weight.detach().double().split([c.dim, c.region_dim], dim=1)

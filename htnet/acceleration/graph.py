@@ -21,11 +21,11 @@ from htnet.models import MHSSAGCN, EmotionModel
 
 #: The dimension that stays free.
 BATCH = "batch"
-#: Images in the examples that a graph is made with: neither 0 nor 1, which exporters take for constants.
+#: Number of images in the example inputs of a graph: neither 0 nor 1, which exporters treat as constants.
 EXAMPLES = 2
-#: Frames of motion where no preprocessing spec tells. PyTorch exports an LSTM step by step, so their number is fixed.
+#: Frames of motion if there is no preprocessing spec. PyTorch exports an LSTM step by step, so their number is fixed.
 CLIP_FRAMES = 16
-#: Images that an exported program takes at once: PyTorch's exporter asks for a bound.
+#: Largest batch of an exported program: PyTorch's exporter requires a bound.
 MOST_IMAGES = 2**20
 #: ONNX operator set that is written; onnxruntime 1.17 and newer read it.
 OPSET = 20
@@ -51,11 +51,11 @@ class TensorInfo:
 
 
 class Graph(nn.Module):
-    """A model by places alone: the image and extra inputs to the scores, and what else it gives.
+    """A model with positional inputs only: the image and the extra inputs to the scores and the other outputs.
 
     Attributes:
-        inputs: in order.
-        outputs: names in order: "scores", then "units" or the maps.
+        inputs: the inputs, in order.
+        outputs: names of the outputs, in order: "scores", then "units" or the maps.
     """
 
     def __init__(self, model: EmotionModel, *, maps: bool = False, net: nn.Module | None = None) -> None:
@@ -64,11 +64,11 @@ class Graph(nn.Module):
         Args:
             model: a model in float32; an optimized one in its folded form, in plain modules.
             maps: output the model's maps too.
-            net: what computes its scores, in float32 and of its own, where that is not the model itself.
+            net: the network that computes the scores, in float32 and not shared, if it is not the model itself.
 
         Raises:
-            ModelError: the model has no classifier, is not in float32, offers no maps, or computes what has no fixed
-                number of steps.
+            ModelError: the model has no classifier, is not in float32, offers no maps, or contains a loop without a
+                fixed number of steps.
         """
         super().__init__()
         offers = getattr(model, "offers_maps", "return_maps" in inspect.signature(model.forward).parameters)
@@ -78,7 +78,7 @@ class Graph(nn.Module):
         self.units = bool(model.action_units)
         self.maps = maps
         self.model_name = model.name
-        # An optimized model gives its network in plain modules; others are plain.
+        # An optimized model returns its network in plain modules; other models are plain already.
         if net is None:
             plain = getattr(model, "exportable", None)
             net = copy.deepcopy(model) if plain is None else plain()
@@ -93,7 +93,7 @@ class Graph(nn.Module):
             self.outputs = tuple(name for name, _ in self._named(*self.examples()))
 
     def examples(self, batch: int = EXAMPLES) -> tuple[Tensor, ...]:
-        """Inputs that every model takes, drawn at random."""
+        """Random inputs that every model accepts."""
         return draw(self.inputs, batch)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -122,7 +122,7 @@ def draw(inputs: Sequence[TensorInfo], batch: int) -> tuple[Tensor, ...]:
     """Random values for the inputs of a graph, the same at every call."""
     generator = torch.Generator().manual_seed(0)
     image, *extras = (torch.rand(info.sizes(batch), generator=generator) for info in inputs)
-    # Points lie in the image, of 28 px and more; motion is of a few px.
+    # Points lie in the image, which has 28 px or more; motion is a few px.
     return (image * 255, *(values * 20 + 4 for values in extras))
 
 
@@ -154,13 +154,13 @@ def _check_types(net: nn.Module, name: str, *, optimized: bool) -> None:
     if others := sorted((str(dtype).removeprefix("torch.") for dtype in numbers - {torch.float32}), reverse=True):
         own = "the model it was optimized from" if optimized else "the float32 model, model.float()"
         raise ModelError(
-            f"{name} is in {others[0]}, and graphs are written in float32: engines have their own ways of using fewer "
-            f"bits. Give {own}, or htnet.optimize(model, 'float32') of that one."
+            f"{name} is in {others[0]}, but graphs are written in float32: engines have their own ways of using fewer "
+            f"bits. Give {own}, or htnet.optimize(model, 'float32') of it."
         )
 
 
 def export_program(graph: Graph) -> torch.export.ExportedProgram:
-    """The graph as PyTorch exports it, with free dimensions.
+    """Export the graph by `torch.export`, with a free batch size.
 
     Raises:
         ModelError: the model cannot be exported, or not with a free batch size.
@@ -177,7 +177,7 @@ def export_program(graph: Graph) -> torch.export.ExportedProgram:
 
 
 def export_onnx(graph: Graph, program: torch.export.ExportedProgram) -> Any:
-    """The graph as an ``onnx.ModelProto``; its free dimensions are checked.
+    """Export the graph as an ``onnx.ModelProto``, and check its free dimensions.
 
     Raises:
         MissingExtraError: the extra "onnx" is not installed.
@@ -202,7 +202,7 @@ def export_onnx(graph: Graph, program: torch.export.ExportedProgram) -> Any:
 
 
 def shapes_of_onnx(proto: Any) -> dict[str, list[str | int]]:
-    """Sizes of all inputs and outputs of an ONNX model, by name; free ones are names."""
+    """Sizes of all inputs and outputs of an ONNX model, by name; free sizes are given as names."""
     return {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*proto.graph.input, *proto.graph.output)
@@ -210,11 +210,11 @@ def shapes_of_onnx(proto: Any) -> dict[str, list[str | int]]:
 
 
 def check_free(shapes: dict[str, list[str | int]], graph: Graph) -> None:
-    """Check the dimensions of what was written.
+    """Check the dimensions of an exported graph.
 
     Args:
-        shapes: sizes by name of input or output; a free one is a text.
-        graph: what was to be written.
+        shapes: sizes by name of input or output; a free one is a string.
+        graph: the graph that was exported.
 
     Raises:
         ModelError: an input or output is missing, or a dimension that must stay free is a constant.
@@ -222,8 +222,8 @@ def check_free(shapes: dict[str, list[str | int]], graph: Graph) -> None:
     for info in graph.inputs:
         if list(map(type, shapes.get(info.name, ()))) != list(map(type, info.shape)):
             raise ModelError(
-                f"The exporter wrote the input {info.name} of {graph.model_name} as {shapes.get(info.name)} in place "
-                f"of {list(info.shape)}: the file would take one batch size only. A model of your own must not use "
+                f"The exporter wrote the input {info.name} of {graph.model_name} as {shapes.get(info.name)} instead "
+                f"of {list(info.shape)}: the file would accept one batch size only. A model of your own must not use "
                 "len() of a batch (x.shape[0] instead)."
             )
     fixed = [name for name in graph.outputs if not isinstance(shapes.get(name, [0])[0], str)]
@@ -235,7 +235,7 @@ def check_free(shapes: dict[str, list[str | int]], graph: Graph) -> None:
 
 
 def _name_dimensions(proto: Any) -> None:
-    """Call the free dimension by its own name instead of the exporter's symbol, in inputs and outputs."""
+    """Name the free dimension `BATCH` instead of the exporter's symbol, in inputs and outputs."""
     for value in (*proto.graph.input, *proto.graph.output):
         if value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].dim_param:
             value.type.tensor_type.shape.dim[0].dim_param = BATCH
@@ -243,7 +243,7 @@ def _name_dimensions(proto: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what exporters print about packages that are not needed."""
+    """Silence what exporters print about packages that are not needed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

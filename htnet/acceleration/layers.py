@@ -1,4 +1,4 @@
-"""Layers of fused models, the products with fixed weights in them, and the numbers that they compute in."""
+"""Layers of fused models, their products with fixed weights, and the types that they compute in."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from htnet.core.deprecated import serve_old_names
 from htnet.models.layers import BlockAttention, linear
 
-#: Up to this many rows int8 weights are multiplied as they are; with more they are turned into bfloat16 first.
+#: Up to this many rows, int8 weights are multiplied directly; with more, they are converted to bfloat16 first.
 FEW_ROWS = 8
 #: The product of int8 weights reads whole vectors of the input: with another width it reads past its end.
 VECTOR = 64
-#: Convolutions of many positions are done some samples at a time, so that what is laid out for them stays near this
-#: many values.
+#: Convolutions of many positions are computed in groups of samples, so that the laid-out input has about this many
+#: values.
 LAID_OUT = 2**25
 
 
@@ -28,7 +28,7 @@ def frozen(values: Tensor, dtype: torch.dtype) -> nn.Parameter:
 
 
 class Product(nn.Module):
-    """x Wᵀ + b of weights that do not change."""
+    """x Wᵀ + b with weights that do not change."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
@@ -69,7 +69,7 @@ class FusedLinear(Product):
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights as int8 and one scale a row, symmetric: weight ≈ int8 x scale.
+    """Quantize weights to int8 with one scale per row, symmetric: weight ≈ int8 x scale.
 
     Scales are rounded to bfloat16 before the weights are divided by them, so they add no error when
     products multiply by them in bfloat16.
@@ -86,7 +86,7 @@ def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Int8Linear(Product):
-    """int8 weights with one scale a row; what goes in and out is bfloat16, and so is the product."""
+    """A product with int8 weights and one scale per row; input, output and the product itself are bfloat16."""
 
     weight: Tensor
     scale: Tensor
@@ -104,12 +104,12 @@ class Int8Linear(Product):
         if x.device.type == "cpu" and few and x.shape[-1] % VECTOR == 0 and hasattr(torch, "_weight_int8pack_mm"):
             flat = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self.weight, self.scale)
             return flat.view(*x.shape[:-1], self.weight.shape[0]) + self.bias
-        # Integers to 127 are exact in bfloat16.
+        # Integers up to 127 are exact in bfloat16.
         return torch.addcmul(self.bias, F.linear(x, self.weight.to(x.dtype)), self.scale)
 
 
 class PatchConvolution(nn.Module):
-    """Patches straight from the image: a convolution whose stride is its side reads it where it lies."""
+    """Patch embedding directly from the image: a convolution whose stride equals its side reads it without a copy."""
 
     def __init__(self, weight: Tensor, bias: Tensor, read_as: torch.dtype, dtype: torch.dtype) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class PatchEmbed(PatchConvolution):
 
 
 class PlainNorm(nn.Module):
-    """Layer norm without scale and shift: those are in the product that follows."""
+    """Layer norm without scale and shift, which are fused into the product that follows."""
 
     def __init__(self, width: int, eps: float, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class PlainNorm(nn.Module):
 
 
 def plain_norm(norm: nn.LayerNorm, dtype: torch.dtype | None = None) -> PlainNorm:
-    """The norm that is left when scale and shift of ``norm`` are in the product that follows."""
+    """The norm that remains when scale and shift of ``norm`` are fused into the product that follows."""
     return PlainNorm(norm.weight.numel(), norm.eps, dtype)
 
 
@@ -159,9 +159,9 @@ class FusedMlp(nn.Module):
 
 
 class FusedBlock(nn.Module):
-    """Transformer block whose norms have neither scale nor shift.
+    """Transformer block whose norms have no scale and shift.
 
-    With one token per block, what the attention reads and its output projection are one product.
+    With one token per block, the values and the output projection of the attention are one product.
     """
 
     def __init__(self, norm: PlainNorm, attn: BlockAttention | None, proj: Product, mlp: FusedMlp) -> None:
@@ -176,7 +176,7 @@ class FusedBlock(nn.Module):
 
 
 class AddBias(nn.Module):
-    """What is left of an output projection whose matrix is fused into the values."""
+    """The bias that remains of an output projection whose matrix is fused into the values."""
 
     def __init__(self, bias: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
@@ -188,9 +188,9 @@ class AddBias(nn.Module):
 
 
 class Convolution(nn.Module):
-    """3x3 convolution as one product: positions are laid out, row, column and channel in this order.
+    """3x3 convolution as one product: the neighbors of each position are laid out in the order row, column, channel.
 
-    The product reads its weights as every other does: once, at the memory's speed, as int8 if they are.
+    Like any other product, it reads its weights once, at the speed of the memory, and as int8 if they are int8.
     """
 
     def __init__(self, product: Product) -> None:
@@ -198,7 +198,7 @@ class Convolution(nn.Module):
         self.product = product
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), channels last in memory, to (B, C', H, W), so too."""
+        """(B, C, H, W) to (B, C', H, W), both with channels last in memory."""
         x = x.permute(0, 2, 3, 1)
         at_once = len(x) if torch.compiler.is_compiling() else max(1, LAID_OUT // (9 * max(1, x[:1].numel())))
         parts = [self.product(_neighbors(part)) for part in x.split(at_once)] if len(x) > at_once else None
@@ -207,7 +207,7 @@ class Convolution(nn.Module):
 
 
 class PlainConvolution(nn.Conv2d):
-    """The same as a convolution of its own, which engines outside PyTorch know better than its parts."""
+    """The same as a `torch.nn.Conv2d`, which engines outside PyTorch handle better than its parts."""
 
     def __init__(self, product: FusedLinear) -> None:
         out, width = product.dense().shape
@@ -241,20 +241,20 @@ class FusedDownsample(nn.Module):
 
 
 class InDtype(nn.Module):
-    """A part of the network that computes in another floating-point type than what it is given."""
+    """A part of the network that computes in another floating-point type than that of its input."""
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.part, self.dtype = copy.deepcopy(part).to(dtype), dtype
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What the part gives for ``x`` in its type."""
+        """Convert ``x`` to the part's type and run the part."""
         out: Tensor | tuple[Tensor, ...] = self.part(x.to(self.dtype))
         return out
 
 
 class RoundTrip(nn.Module):
-    """A product that computes in another floating-point type than it is given, and gives back."""
+    """A product that computes in another floating-point type than that of its input and output."""
 
     def __init__(self, product: Product, dtype: torch.dtype) -> None:
         super().__init__()
@@ -266,17 +266,17 @@ class RoundTrip(nn.Module):
 
 
 def replace(module: nn.Module, name: str, part: nn.Module | None) -> None:
-    """Replace a part by one of another class, which the type of the attribute does not know."""
+    """Replace a part by one of another class than the attribute's declared type."""
     setattr(module, name, part)
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Types of the numbers of a fused model.
+    """Number types of a fused model.
 
     Attributes:
-        weights: of the large matrices.
-        values: of what goes from layer to layer.
+        weights: type of the large matrices.
+        values: type of the activations between layers.
     """
 
     weights: torch.dtype
@@ -284,7 +284,7 @@ class Precision:
 
     @property
     def high(self) -> torch.dtype:
-        """Type of the image, of its embedding and of the head: float32, or float64 where all is."""
+        """Type of the image, of its embedding and of the head: float32, or float64 in a float64 model."""
         return torch.promote_types(self.values, torch.float32)
 
     def product(self, weight: Tensor, bias: Tensor) -> Product:
@@ -294,7 +294,7 @@ class Precision:
         return FusedLinear(weight, bias, self.weights, large=True)
 
     def exact(self, weight: Tensor, bias: Tensor) -> FusedLinear:
-        """The same in `high`, for small layers whose rounding would show."""
+        """The same in `high`, for small layers whose rounding errors would matter."""
         return FusedLinear(weight, bias, self.high)
 
     def convolution(self, weight: Tensor, bias: Tensor) -> Convolution:

@@ -1,4 +1,4 @@
-"""`htnet.optimize` and the model that it gives."""
+"""`htnet.optimize` and the model that it returns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CURE = "Change the model it came from, and optimize that one again."
 
 
 class _FusedError(ModelError, AttributeError):
-    """An attribute that is fused away: for `hasattr` and `inspect.getmembers` one that is not there."""
+    """An attribute that fusion removed; to `hasattr` and `inspect.getmembers` it does not exist."""
 
 
 class OptimizedModel(EmotionModel):
@@ -46,7 +46,7 @@ class OptimizedModel(EmotionModel):
     def __init__(self, source: EmotionModel, network: nn.Module, precision: Precision) -> None:
         super().__init__(source.config)
         self.standardize = nn.Identity()  # type: ignore[assignment] # it is in the network
-        # Of the class in all other models.
+        # In all other models, these are attributes of the class.
         for name in ("input_kind", "extra_inputs", "same_operations"):
             setattr(self, name, getattr(source, name))
         self.name, self.labels, self.preprocess_spec = source.name, source.labels, source.preprocess_spec
@@ -79,11 +79,11 @@ class OptimizedModel(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size), as for the model it came from.
-            *extra: what else that model reads.
-            return_maps: return that model's maps, which hold the scores too; never compiled.
+            x: (B, channels, image_size, image_size), as for the original model.
+            *extra: extra inputs of that model.
+            return_maps: return that model's maps, which contain the scores too; never compiled.
             return_units: return the scores of its action units too; never compiled.
-            **inputs: what else that model reads, by name.
+            **inputs: extra inputs of that model, by name.
 
         Returns:
             (B, num_classes) scores before the softmax, or the maps.
@@ -108,7 +108,7 @@ class OptimizedModel(EmotionModel):
         return self.network(x, *extra, return_maps=True, **inputs)
 
     def _by_name(self, extra: tuple[Tensor | None, ...], inputs: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
-        """What is given besides images, by name; engines would leave out what they do not know."""
+        """Extra inputs by name; unknown names are refused here, because engines would ignore them."""
         placed = dict(zip(self.extra_inputs, extra, strict=False))
         unknown = [name for name in inputs if name not in self.extra_inputs]
         if unknown:
@@ -116,16 +116,16 @@ class OptimizedModel(EmotionModel):
         if len(extra) > len(placed):
             raise ModelError(f"{self.name} was given {len(extra)} inputs besides the images. {self._reads()}")
         if twice := [name for name in placed if name in inputs]:
-            raise ModelError(f"{self.name} was given {twice[0]!r} twice, by its place and by its name. Give it once.")
+            raise ModelError(f"{self.name} was given {twice[0]!r} twice, by position and by name. Give it once.")
         return {**placed, **inputs}
 
     def _reads(self) -> str:
         names = ", ".join(self.extra_inputs)
-        return f"Give images and, if at all, {names}." if names else "Give images alone."
+        return f"Give images and, optionally, {names}." if names else "Give only images."
 
     @property
     def input_dtype(self) -> torch.dtype:
-        """The type that images are brought to."""
+        """The type that images are converted to."""
         return self._high
 
     def compile_as(self, mode: str | None) -> None:
@@ -145,7 +145,7 @@ class OptimizedModel(EmotionModel):
             backend: one of `htnet.acceleration.BACKENDS`.
 
         Raises:
-            ModelError: no backend has that name, or it does not take this model.
+            ModelError: no backend has that name, or it cannot run this model.
             MissingExtraError: it is not installed.
         """
         check_backend(backend)
@@ -171,7 +171,7 @@ class OptimizedModel(EmotionModel):
         return tuple(map(changes_in_place, (*self.network.parameters(), *self.network.buffers())))
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As of any module."""
+        """Load weights as in any module; an engine is made again afterwards."""
         try:
             return super().load_state_dict(*args, **kwargs)
         finally:  # what fits is loaded before PyTorch refuses the rest
@@ -188,7 +188,7 @@ class OptimizedModel(EmotionModel):
         return self._runner
 
     def train(self, mode: bool = True) -> OptimizedModel:
-        """Refuse training; evaluation mode is what it is in already.
+        """Refuse training; the model is always in evaluation mode.
 
         Raises:
             ModelError: ``mode`` is true.
@@ -206,7 +206,7 @@ class OptimizedModel(EmotionModel):
         self._refuse("get another classifier")
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Refused: what the last norm would give is fused into the head.
+        """Refused: the output of the last norm is fused into the head.
 
         Raises:
             ModelError: always.
@@ -214,7 +214,7 @@ class OptimizedModel(EmotionModel):
         self._refuse("give its features")
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Refused as `forward_features` is.
+        """Refused, like `forward_features`.
 
         Raises:
             ModelError: always.
@@ -223,7 +223,7 @@ class OptimizedModel(EmotionModel):
 
     @property
     def num_features(self) -> int:
-        """Width of the pooled features of the model it came from."""
+        """Width of the pooled features of the original model."""
         return self._num_features
 
     @property
@@ -245,7 +245,7 @@ class OptimizedModel(EmotionModel):
         raise _FusedError(self._refusal("show its stages"))
 
     def __getattr__(self, name: str) -> Any:
-        """Modules and parameters by name. Python asks here again after a property that raised an AttributeError."""
+        """Modules and parameters by name. Python also calls this after a property has raised an AttributeError."""
         if name in ("classifier", "stages"):
             raise _FusedError(self._refusal(f"show its {name}"))
         return super().__getattr__(name)
@@ -262,7 +262,7 @@ class OptimizedModel(EmotionModel):
                 f"{self.name} runs in {self.backend}, on the CPU, and cannot be moved to {device}. Optimize it without "
                 "backend."
             )
-        self._runner = None  # it is bound to where the weights were
+        self._runner = None  # it is bound to the old place of the weights
         super()._apply(fn, recurse)
         return self
 
@@ -291,39 +291,40 @@ def optimize(
     compile: bool | str | None = None,
     backend: str = "torch",
 ) -> OptimizedModel:
-    """A faster form of a model, for inference only; the model itself stays as it is.
+    """Make a faster form of a model, for inference only; the model itself does not change.
 
-    Fused, all of it in float64 before anything is rounded: with one token per block, value and output projections into
-    one matrix, while query and key weights and positions go; scale and shift of layer norms into the layers that
-    follow; batch norms into convolutions; mean and deviation of the input into the patch embedding, which reads the
-    image where it lies. Heads of odd width are filled up with zeros.
+    The following are fused, all in float64 before anything is rounded. With one token per block, value and output
+    projections become one matrix, and query weights, key weights and positional embeddings disappear. Scale and shift
+    of layer norms go into the layers that follow, batch norms into convolutions, and mean and deviation of the input
+    into the patch embedding, which reads the image without a copy. Heads of odd width are padded with zeros.
 
     Args:
-        model: any model of `htnet.list_models`, on the CPU or a CUDA device. An optimized one is taken with ``compile``
-            or ``backend`` alone, and copied.
-        dtype: of the large matrices. None keeps the model's own; torch.float32; torch.bfloat16, with norms, softmax
-            and head in float32; torch.int8 for weights of 8 bits and one scale a row, products in bfloat16. Their
-            names do as well.
+        model: any model of `htnet.list_models`, on the CPU or a CUDA device. An optimized model is accepted with
+            ``compile`` or ``backend`` only, and copied.
+        dtype: type of the large matrices. None keeps the model's own; torch.float32; torch.bfloat16, with norms,
+            softmax and head in float32; torch.int8 for 8-bit weights with one scale per row, and products in bfloat16.
+            Their names work too.
         compile: None or False for plain calls; True or a mode of `COMPILE_MODES` for torch.compile; "cudagraphs" for
-            CUDA graphs of the plain calls at up to 64 images.
+            CUDA graphs of the plain calls with up to 64 images.
         backend: what runs it on the CPU: "torch"; "onnxruntime" (extra ``onnx``; float32 or int8) or "openvino" (extra
-            ``openvino``; float32), to which the fused network is exported; or "auto", the fastest of those installed
-            that take the type in a short measurement with one image (`OptimizedModel.backend_ms`). In int8,
-            onnxruntime rounds what its products read to 8 bits, too. The number of threads is PyTorch's at this call.
+            ``openvino``; float32), to which the fused network is exported; or "auto": among the installed ones that
+            accept the type, the fastest in a short measurement with one image (`OptimizedModel.backend_ms`). In int8,
+            onnxruntime also rounds the inputs of its products to 8 bits. The number of threads is PyTorch's at this
+            call.
 
     Returns:
         The optimized model, on the same device. In float32 its scores are within 1e-4 of the model's, relative to the
         largest.
 
     Raises:
-        ModelError: the model is of a class that htnet does not know, is optimized already, or the type or mode is
-            unknown or impossible for it.
+        ModelError: htnet cannot fuse the model's class, the model is optimized already, or the type or mode is unknown
+            or impossible for it.
         MissingExtraError: the backend is not installed.
     """
     mode = _mode(compile)
     check_backend(backend)
     if mode is not None and backend != "torch":
-        raise ModelError(f"compile={compile!r} is PyTorch's, and backend={backend!r} another engine. Give one of them.")
+        raise ModelError(f"compile={compile!r} is PyTorch's, but backend={backend!r} is another engine. Give only one.")
     if not isinstance(model, EmotionModel):
         cure = "" if model_of(model) is None else " Give the model that was compiled, and compile=True."
         raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.{cure}")
@@ -331,8 +332,8 @@ def optimize(
     if isinstance(model, OptimizedModel):
         if dtype is not None:
             raise ModelError(
-                f"{model.name} is optimized already, as {model.precision}; give dtype with the model it came from, or "
-                "compile or backend alone."
+                f"{model.name} is optimized already, as {model.precision}. Give dtype with the original model, or "
+                "only compile or backend."
             )
         optimized = copy.deepcopy(model)
     else:
@@ -346,11 +347,11 @@ def optimize(
 
 
 def optimized_like(model: EmotionModel, precision: str) -> OptimizedModel:
-    """An optimized model into which the state of another can be loaded.
+    """An optimized model into which the state of another optimized model can be loaded.
 
     Args:
-        model: of that model's architecture and settings; its weights do not matter.
-        precision: that model's `OptimizedModel.precision`.
+        model: a model of the same architecture and settings; its weights do not matter.
+        precision: `OptimizedModel.precision` of the other.
 
     Raises:
         ModelError: no optimized model has that precision.
@@ -392,10 +393,10 @@ def _check_graphs(model: OptimizedModel) -> None:
     device = next(model.parameters()).device
     if device.type != "cuda":
         raise ModelError(
-            f'compile="cudagraphs" needs a model on a CUDA device, {model.name} is on {device}. Move it first.'
+            f'compile="cudagraphs" needs a model on a CUDA device, but {model.name} is on {device}. Move it first.'
         )
     if not model.same_operations:
         raise ModelError(
-            f'compile="cudagraphs" repeats the same operations for every image, which {model.name} does not promise: '
-            "use compile=True."
+            f'compile="cudagraphs" repeats the same operations for every image, but those of {model.name} may differ. '
+            "Use compile=True."
         )

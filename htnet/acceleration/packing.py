@@ -1,7 +1,7 @@
-"""Weights in the order of the processor's library, and plain again.
+"""Packs weights in the layout of the processor's math library (oneDNN), and unpacks them.
 
 A network is fused into plain modules first. `pack` is the last step, for runs by PyTorch on x86 processors; `plain`
-gives what all others take: compilers, exporters and other engines.
+returns the form that all others need: compilers, exporters and other engines.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from torch import Tensor, nn
 from htnet.acceleration.layers import Convolution, FusedLinear, Int8Linear, PlainConvolution, replace
 from htnet.acceleration.tiled import TiledConvolution, tiled
 
-#: Types of weights that there are packed products for.
+#: Types of weights that can be packed.
 PACKABLE = (torch.float32, torch.bfloat16)
-#: Rows that weights are packed for; all numbers of rows take them. Of 1, 4, 16, 32 and 128 this was the fastest at 1
-#: and at 128.
+#: Number of input rows that weights are packed for; packed weights work with any number. Among 1, 4, 16, 32 and 128,
+#: this was the fastest at 1 and at 128 rows.
 PACKED_FOR = 4
 _PACKING = threading.Lock()
 
 
 @cache
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch and this processor have products of packed weights of that type.
+    """Whether this PyTorch on this processor can multiply by packed weights of that type.
 
-    They are what PyTorch's own compiler uses on CPUs, and no public interface, so they are looked for and not
-    relied on: without them the results are the same up to rounding, and come more slowly. Other processors than x86
-    have other libraries behind them, which were not tried.
+    PyTorch's own compiler uses these operators on CPUs, but they are not a public interface, so they are used only if
+    they exist. Without them the results are the same up to rounding, but slower. On processors other than x86, PyTorch
+    uses other libraries, which were not tested.
     """
     ops = torch.ops.mkldnn
     names = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
@@ -131,7 +131,7 @@ def _pointwise(x: Tensor, packed: Tensor, bias: Tensor, after: str) -> Tensor:
 
 
 def pack(network: nn.Module) -> None:
-    """Give the large products of a fused network packed weights, and let its convolutions work by tiles, in place."""
+    """Pack the weights of the large products of a fused network, and make its convolutions tiled, in place."""
 
     def packed(part: nn.Module) -> nn.Module | None:
         fits = type(part) is FusedLinear and part.large and part.bias.dtype in PACKABLE
@@ -148,7 +148,7 @@ def unpack(network: nn.Module) -> None:
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """A copy of a fused network whose weights lie as PyTorch's own layers have them, convolutions as convolutions."""
+    """A copy of a fused network with weights in the layout of PyTorch's own layers, and with real convolutions."""
     network = copy.deepcopy(network)
     unpack(network)
 
@@ -161,7 +161,7 @@ def plain(network: nn.Module) -> nn.Module:
 
 
 def widened(network: nn.Module) -> nn.Module:
-    """`plain` of a network with int8 weights, in float32: each weight is its integer times the scale of its row."""
+    """Like `plain`, for a network with int8 weights, in float32: each weight is its integer times its row's scale."""
 
     def wide(part: nn.Module) -> nn.Module | None:
         if not isinstance(part, Int8Linear):
@@ -172,18 +172,18 @@ def widened(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network).float()
     _replace_each(network, wide)
     for module in network.modules():
-        # What says in which type a part computes.
+        # Attributes that hold the type in which a part computes.
         vars(module).update({k: torch.float32 for k, v in vars(module).items() if v is torch.bfloat16})
     return plain(network)
 
 
 def large_weights(network: nn.Module) -> list[Tensor]:
-    """The weights (out, in) of the large products of what `plain` or `widened` gives, convolutions left out."""
+    """The weights (out, in) of the large products in the result of `plain` or `widened`, without convolutions."""
     return [part.dense() for part in network.modules() if isinstance(part, FusedLinear) and part.large]
 
 
 def _replace_each(network: nn.Module, other: Callable[[nn.Module], nn.Module | None]) -> None:
-    """Replace the parts for which there is another."""
+    """Replace the parts for which ``other`` returns another."""
     for module in list(network.modules()):
         for name, part in list(module.named_children()):
             if (found := other(part)) is not None:

@@ -13,25 +13,26 @@ from torch import Tensor, nn
 
 from htnet.acceleration.layers import Convolution, FusedLinear
 
-#: Side of a tile of the output, and of what it reads.
+#: Side of a tile of the output, and of the area of the input that it reads.
 TILE, READ = 4, 6
-#: Where the polynomials are evaluated, infinity besides. With a half in place of 2, or of -1/2, rounding is a third of
-#: that of the published points, and about that of PyTorch's own convolution.
+#: Points where the polynomials are evaluated, besides infinity. With a half in place of 2, or of -1/2, the rounding
+#: error is a third of that with the published points, and about that of PyTorch's own convolution.
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
-#: Convolutions of fewer weights gain nothing.
+#: Convolutions with fewer weights gain nothing.
 SOME_WEIGHTS = 2**15
-#: Tiles from which on reading four times as many weights pays.
+#: Smallest number of tiles for which reading four times as many weights pays off.
 FEWEST_TILES = 16
-#: Largest share of the multiplications that is worth it: maps of 4 x 4 and 8 x 8 need 0.25, 5 x 5 needs 0.64.
+#: Largest fraction of the multiplications for which tiling pays off: maps of 4 x 4 and 8 x 8 need 0.25, 5 x 5 needs
+#: 0.64.
 WORTH = 0.5
-#: Samples are taken together until this many values are in one place: 16 MB, which stay in the cache, and which
-#: the memory allocator does not give back at every call.
+#: Samples are computed together up to this many values: 16 MB, which stay in the cache, and which the memory
+#: allocator does not return to the system at every call.
 AT_ONCE = 2**22
 _MAKING = threading.Lock()
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """Of the output (16, 36), the weights (36, 9) and the input (36, 36), for tiles as one column; float64."""
+    """Matrices for the output (16, 36), the weights (36, 9) and the input (36, 36), with tiles as columns; float64."""
     powers = np.array([[point**i for i in range(TILE)] for point in POINTS])
     output = np.zeros((TILE, READ))
     output[:, :-1], output[-1, -1] = powers.T, 1
@@ -50,10 +51,10 @@ def changes_in_place(weight: Tensor | None) -> int:
 
 
 class TiledConvolution(Convolution):
-    """`Convolution` in float32 that takes large maps, or many, tile by tile.
+    """`Convolution` in float32 that computes large maps, or many maps, tile by tile.
 
-    16 positions of the output cost 36 products of channels where they cost 144 otherwise. What is made of the weights
-    takes four times their memory; it is made at the first call that pays.
+    16 positions of the output cost 36 products of channels instead of 144. The transformed weights take four times the
+    memory of the weights; they are computed at the first call for which tiling pays off.
     """
 
     product: FusedLinear
@@ -64,7 +65,7 @@ class TiledConvolution(Convolution):
         self._made_of = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), channels last in memory, to (B, C', H, W), so too."""
+        """(B, C, H, W) to (B, C', H, W), both with channels last in memory."""
         batch, channels, height, width = x.shape
         tiles = -(-height // TILE) * -(-width // TILE)
         worth = tiles * READ**2 <= WORTH * height * width * 9 and batch * tiles >= FEWEST_TILES
@@ -90,7 +91,7 @@ class TiledConvolution(Convolution):
         return out[:, :height, :width]
 
     def _make(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights (36, C, C') and the matrices of input and output."""
+        """Transformed weights (36, C, C') and the matrices of input and output."""
         with _MAKING:
             now = changes_in_place(self.product.weight)
             if self._made is None or self._made_of != now:
@@ -116,7 +117,7 @@ class TiledConvolution(Convolution):
 
 
 def tiled(part: nn.Module) -> TiledConvolution | None:
-    """What takes the place of a convolution; None if the part is none that gains."""
+    """The tiled form of a convolution; None if the part is not a convolution that gains from it."""
     product = part.product if type(part) is Convolution else None
     if not isinstance(product, FusedLinear) or product.bias.dtype != torch.float32:
         return None

@@ -178,7 +178,7 @@ def test_refusals(model, monkeypatch):
                 htnet.optimize(model, backend=name)
     for dtype, name, takes in (("bfloat16", "onnxruntime", "float32 and int8"), ("int8", "openvino", "float32")):
         pytest.importorskip(name)
-        with pytest.raises(ModelError, match=f"is in {dtype}, and the backend '{name}' takes {takes}. Optimize"):
+        with pytest.raises(ModelError, match=f"is in {dtype}, but the backend '{name}' accepts only {takes}. Optimize"):
             htnet.optimize(model, dtype, backend=name)
 
 
@@ -212,7 +212,7 @@ def test_inputs_that_no_model_reads_are_refused(backend):
         pytest.importorskip(backend)
     streams = htnet.optimize(htnet.create_model("htnet_dual_stream").eval(), backend=backend)
     x, motion = torch.rand(2, 3, 28, 28) * 255, torch.rand(2, 16, 64)
-    with pytest.raises(ModelError, match="reads no 'motoin'. Give images and, if at all, motion"):
+    with pytest.raises(ModelError, match="reads no 'motoin'. Give images and, optionally, motion"):
         streams(x, motoin=motion)
     with pytest.raises(ModelError, match="given 2 inputs besides the images"):
         streams(x, motion, motion)

@@ -275,7 +275,7 @@ class Derived(HTNet):
         ({"compile": "fast"}, "compile is 'fast'"),
         ({"compile": "cudagraph"}, "Did you mean 'cudagraphs'"),
         ({"compile": 1}, "compile is 1; give True"),
-        ({"compile": "cudagraphs"}, "needs a model on a CUDA device, htnet_tiny is on cpu"),
+        ({"compile": "cudagraphs"}, "needs a model on a CUDA device, but htnet_tiny is on cpu"),
     ],
 )
 def test_unknown_wishes_are_refused(arguments, message):
@@ -286,10 +286,10 @@ def test_unknown_wishes_are_refused(arguments, message):
 def test_other_models_are_refused():
     with pytest.raises(ModelError, match="takes a model of htnet, got Linear"):
         htnet.optimize(nn.Linear(2, 2))
-    with pytest.raises(ModelError, match="cannot fuse Derived: it knows what .*DualStreamHTNet"):
+    with pytest.raises(ModelError, match="cannot fuse Derived: it can fuse .*DualStreamHTNet"):
         htnet.optimize(Derived(HTNetConfig(dim=32, heads=2, block_repeats=(1, 1, 1))))
     optimized = htnet.optimize(create_model("htnet_tiny"), "int8")
-    with pytest.raises(ModelError, match="optimized already, as int8; give dtype with the model it came from"):
+    with pytest.raises(ModelError, match="optimized already, as int8. Give dtype with the original model"):
         htnet.optimize(optimized, torch.bfloat16)
 
 
