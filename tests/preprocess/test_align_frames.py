@@ -135,7 +135,7 @@ def test_impossible_crops_are_refused(settings, message):
 
 def test_unfit_points_are_refused():
     mirrored = ALL * [-8, 8]
-    with pytest.raises(LandmarkError, match=r"68 points from drawn do not lie .*iBUG 300-W"):
+    with pytest.raises(LandmarkError, match=r"68 points from drawn are not arranged .*iBUG 300-W"):
         fit_alignment(landmarks_of(mirrored))
     with pytest.raises(LandmarkError, match="span a face of 5.0 px in clip 3"):
         fit_alignment(landmarks_of(ALL * (5 / 28)), frame="clip 3")

@@ -304,7 +304,7 @@ def test_a_folder_that_cannot_be_used_is_named(rng, tmp_path):
 
 
 def test_a_landmarker_must_say_what_it_depends_on(tmp_path):
-    with pytest.raises(InputError, match=r"TemplateLandmarks does not say .*identity="):
+    with pytest.raises(InputError, match=r"TemplateLandmarks does not state .*identity="):
         CachedLandmarker(TemplateLandmarks(), tmp_path)
     with pytest.raises(InputError, match="not JSON"):
         CachedLandmarker(TemplateLandmarks(), tmp_path, identity={"model": b"bytes"})

@@ -211,5 +211,5 @@ def test_a_mesh_of_more_points_is_no_table_of_68(tmp_path):
     path = tmp_path / "mesh.csv"
     path.write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
     for read in (PeerLandmarks, landmark_table, make_landmarker):
-        with pytest.raises(LandmarkError, match="478 points a face.*Detectorv1.*--landmarks yunet"):
+        with pytest.raises(LandmarkError, match="478 points per face.*Detectorv1.*--landmarks yunet"):
             read(str(path))

@@ -43,7 +43,7 @@ def test_a_file_of_several_is_refused_and_its_cure_works(rng, tmp_path, form):
     path = tmp_path / f"onset_apex_offset.{form.lower()}"
     path.write_bytes(encoded(three, form, **({"lossless": True} if form == "WEBP" else {})))
     for source in (path, path.read_bytes()):
-        with pytest.raises(FrameError, match=r"holds 3 pictures, a frame is one; .*seek\(0 to 2\)"):
+        with pytest.raises(FrameError, match=r"contains 3 pictures, a frame is one; .*seek\(0 to 2\)"):
             read_frame(source)
     with Image.open(path) as picture:
         picture.seek(1)
@@ -53,7 +53,7 @@ def test_a_file_of_several_is_refused_and_its_cure_works(rng, tmp_path, form):
 def test_a_flow_image_is_one_picture(rng, tmp_path):
     path = tmp_path / "stack.tiff"
     path.write_bytes(encoded(pages(rng, 2), "TIFF"))
-    with pytest.raises(FlowError, match="holds 2 pictures, a flow image is one; save each as a file of its own.$"):
+    with pytest.raises(FlowError, match="contains 2 pictures, a flow image is one; save each as a file of its own.$"):
         read_flow_image(path)
 
 

@@ -137,7 +137,7 @@ def test_an_estimate_follows_the_five_points(rng):
 def test_an_estimate_needs_a_face():
     points = np.array(TEMPLATE_28) * 8
     for wrong in (points[[1, 0, 2, 4, 3]], points[:, ::-1]):
-        with pytest.raises(LandmarkError, match=r"five points from mine do not lie .*left eye, right eye"):
+        with pytest.raises(LandmarkError, match=r"five points from mine are not arranged .*left eye, right eye"):
             estimate_68(Landmarks(wrong, "mine"))
     with pytest.raises(LandmarkError, match="coincide"):
         estimate_68(Landmarks(np.full((5, 2), 7), "mine"))

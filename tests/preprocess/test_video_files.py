@@ -358,7 +358,7 @@ def test_times_that_rest_on_an_assumed_rate_are_told(tmp_path, frames, written, 
     times = [frame.time for frame in video]
     if assumed:
         assert times == pytest.approx(np.arange(6) / 25)
-        assert "25 a second are assumed" in told[0].message
+        assert "25 per second are assumed" in told[0].message
         given = open_video(path, fps=50, reader=reader)
         assert "assumed_rate" not in [w.code for w in given.warnings], "a rate that is given is not assumed"
         assert [frame.time for frame in given] == pytest.approx(np.arange(6) / 50)
