@@ -296,7 +296,7 @@ class MHSSAGCN(EmotionModel):
         """Term added to the attention scores of patches at (B, 43, 2) px: (B, 1, T, T), -inf between regions."""
         distance = manifold.pairwise(at.float())
         if self.config.spatial == "reference":
-            # The term of padding is 0, but its token counts once for each padded patch: log(n) in the softmax.
+            # Padding has a term of 0. One token represents n patches of padding, so its term is log(n).
             term = F.pad(1 / (distance + 1e-8), (0, len(self.padding)) * 2)
             term[..., len(self.indices) :] = self.padding.float().log()
         else:
