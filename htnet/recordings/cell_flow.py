@@ -1,8 +1,8 @@
 """Small motions of an aligned face against several earlier ones, cell by cell and region by region.
 
-Lucas and Kanade (IJCAI 1981), with the gradient of the mean of both pictures, which leaves no error of second order.
-What is kept of a pair of faces are the sums of each cell, so one cell, a region or the affine motion of the whole
-head is a small linear system.
+The method is that of Lucas and Kanade (IJCAI 1981), with the gradient of the mean of both pictures, which has no error
+of second order. Only sums over each cell are kept of a pair of faces. The motion of a cell, a region or the whole head
+(affine) then follows from a small linear system.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
 from htnet.recordings import face_numba
 from htnet.recordings.regions import GRID, cell_centers, region_weights, rigid_weights
 
-# Side of the local mean by which light is normalized, and the gray levels below which dark skin is not brightened.
+# Side of the window whose mean normalizes the light, px; and gray levels added to the mean, so that dark skin is not
+# amplified too much.
 _LIGHT, _DARK = 21, 16.0
-# Gaussian before derivatives are taken, px.
+# Standard deviation of the Gaussian that is applied before derivatives are taken, px.
 _SMOOTH = 0.8
-# Mean squared gradient, of pixels of even light in percent, at which a cell counts half: less is noise.
+# Mean squared gradient (of normalized pixels, in percent) at which a cell has half its full weight: less is noise.
 _FLOOR = 1.0
-# Rounds of reweighting; the residual, in medians, at which a cell's weight has fallen to a quarter; and the least
-# residual that counts, px.
+# Rounds of reweighting; the residual at which a cell's weight has fallen to a quarter, in medians; and the smallest
+# value of this residual, px.
 _ROUNDS, _TURNING_POINT, _LEAST = 4, 1.5, 0.02
-# Share of the trace that is added to the diagonal; and the weight of the cells whose residuals tell the scale.
+# Fraction of the trace that is added to the diagonal; and the smallest weight of the cells whose residuals set the
+# scale.
 _RIDGE, _COUNTED = 0.02, 0.4
-# Stretch and shear, which a turn of the head brings, are held back by this share of the system's trace, so cheeks
-# which rise in a smile are not taken for one; as directions in the six numbers of the affine motion.
+# Stretch and shear, which a turn of the head causes, are damped by this fraction of the system's trace, so that cheeks
+# that rise in a smile are not mistaken for a turn. The matrix gives these directions in the six affine parameters.
 _STIFF = 0.01
 _SHAPE = np.array(
     [
@@ -44,17 +46,17 @@ _SHAPE = np.array(
         [0, -1, 0, 0, 0, 1],
     ]
 )
-# Pixels of a cell that are independent of each other after smoothing.
+# Number of pixels of a cell that are independent of each other after smoothing.
 _INDEPENDENT = CELL * CELL / 8.0
 
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """A face made comparable: light normalized, noise smoothed.
+    """A face with normalized light and smoothed noise.
 
     Attributes:
         image: (S, S) float32.
-        gradient: (2, S, S) float32, its derivatives to the right and downward.
+        gradient: (2, S, S) float32, derivatives to the right and downward.
     """
 
     image: FloatArray
@@ -62,7 +64,7 @@ class Texture:
 
 
 def even_light(face: ByteArray | FloatArray) -> FloatArray:
-    """A gray face over its local mean, in percent and smoothed, so light and exposure have no part in it."""
+    """Deviation of a gray face from its local mean, in percent, smoothed. It does not depend on light and exposure."""
     if native_loops() and face.shape == (FACE, FACE):
         return face_numba.even_light(face, _SMOOTH)
     cv2 = load_opencv()
@@ -72,7 +74,7 @@ def even_light(face: ByteArray | FloatArray) -> FloatArray:
 
 
 def make_texture(image: FloatArray) -> Texture:
-    """The texture of a face whose light was normalized."""
+    """The texture of a face, from the result of `even_light`."""
     gradient = np.zeros((2, *image.shape), np.float32)
     np.subtract(image[:, 2:], image[:, :-2], out=gradient[0, :, 1:-1])
     np.subtract(image[2:], image[:-2], out=gradient[1, 1:-1])
@@ -81,15 +83,15 @@ def make_texture(image: FloatArray) -> Texture:
 
 
 def pair_sums(earlier: Sequence[Texture], now: Texture) -> FloatArray:
-    """What is kept of pairs of faces.
+    """Products of derivatives of pairs of faces, averaged over cells.
 
     Args:
-        earlier: D textures.
-        now: the face after them.
+        earlier: D textures of earlier frames.
+        now: texture of the current frame.
 
     Returns:
-        (D, 6, cells): means over each cell of xx, xy, yy, xt, yt and tt, the products of the derivatives in space and
-        of the change.
+        (D, 6, cells): means over each cell of xx, xy, yy, xt, yt and tt, where x and y are the derivatives in space and
+        t is the change from the earlier to the current frame.
     """
     if native_loops():
         pairs = [(before.image, before.gradient) for before in earlier]
@@ -110,14 +112,14 @@ class Motions:
     """Motions of N pairs of faces, px of a 224 px face; right and down are positive.
 
     Attributes:
-        regions: (N, regions, 2) float32, of each region, the head's motion taken out.
+        regions: (N, regions, 2) float32, motion of each region without that of the head.
         strain: (N, regions) float32, mean optical strain of each region's cells, px per px.
         head: (N, 6) float32, the head's affine motion: u = a + b x + c y, v = d + e x + f y, where x and y go from -1
             to 1 across the face.
-        rest: (N,) float32, root mean square of what the rigid cells move beside the head's motion.
-        noise: (N,) float32, standard deviation that the noise of these very pictures gives the motion of a cell.
-        cells: (N, 3, cells) float32, motion to the right, motion downward and optical strain of each cell, the head's
-            motion taken out.
+        rest: (N,) float32, root mean square of the motion of the rigid cells without that of the head.
+        noise: (N,) float32, standard deviation of the motion of a cell that is due to the noise of these pictures.
+        cells: (N, 3, cells) float32, motion to the right, motion downward and optical strain of each cell, without the
+            motion of the head.
     """
 
     regions: FloatArray
@@ -129,13 +131,14 @@ class Motions:
 
 
 def solve_motions(sums: FloatArray) -> Motions:
-    """Motions from what `pair_sums` kept of N pairs, (N, 6, cells).
+    """Compute the motions of N pairs of faces from their `pair_sums`, (N, 6, cells).
 
-    The head's affine motion is fitted to all cells at once, by least squares whose weights fall with the residual
-    (Geman and McClure 1987) and are small where the face moves on its own; it is taken out of every region.
+    The head's affine motion is fitted to all cells at once, by robust least squares: weights fall with the residual
+    (Geman and McClure 1987), and are small where parts of the face move on their own. It is subtracted from every
+    region.
     """
     told = np.float32(TOLD_FACE / FACE)
-    # So that brows and mouth do not outweigh the skin.
+    # Keeps brows and mouth, which have strong gradients, from outweighing the skin.
     trust = np.asarray(1 / (sums[:, 0] + sums[:, 2] + _FLOOR), np.float32)
     head, weight = _head_motion(sums, trust)
     u, v = _at_cells(head)
@@ -146,9 +149,10 @@ def solve_motions(sums: FloatArray) -> Motions:
     noise = np.sqrt(_after(rest, own[:, 0], own[:, 1])[:, 5] / (0.5 * (sums[:, 0] + sums[:, 2]) + _FLOOR))
     strain = optical_strain(np.asarray(own.reshape(-1, 2, GRID, GRID) / CELL, np.float32)).reshape(-1, GRID * GRID)
     rigid = rigid_weights() * trust * (sums[:, 0] + sums[:, 2])
+    # The strain is a batch of small products: one large product would wake other threads, which then wait for 0.1 s.
     return Motions(
         np.ascontiguousarray(regions.transpose(0, 2, 1)) * told,
-        (strain[:, None] @ (members / members.sum(axis=0)))[:, 0],  # one product wakes threads that wait for 0.1 s
+        (strain[:, None] @ (members / members.sum(axis=0)))[:, 0],
         head * told,
         np.sqrt(_mean((own**2).sum(axis=1), weight * rigid)) * told,
         _mean(noise, rigid) / np.float32(np.sqrt(_INDEPENDENT)) * told,
@@ -157,12 +161,12 @@ def solve_motions(sums: FloatArray) -> Motions:
 
 
 def _mean(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weighted mean over the cells; 0 if nothing has weight."""
+    """Weighted mean over the cells; 0 if all weights are 0."""
     return np.asarray((values * weights).sum(axis=-1) / (weights.sum(axis=-1) + 1e-9), np.float32)
 
 
 def _after(sums: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
-    """The sums that are left once each cell has been moved by (u, v) px."""
+    """The sums after each cell has been moved by (u, v) px."""
     xx, xy, yy, xt, yt, tt = (sums[:, k] for k in range(6))
     left = sums.copy()
     left[:, 3] += xx * u + xy * v
@@ -174,7 +178,7 @@ def _after(sums: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
 def _solve(sums: FloatArray) -> FloatArray:
     """Least-squares motions of (N, 6, K) sums: (N, 2, K); near 0 if there is no texture."""
     xx, xy, yy, xt, yt = (sums[:, k] for k in range(5))
-    # A share of the trace keeps motion along an edge, which cannot be seen, from being made up.
+    # The ridge suppresses the motion along an edge, which the pictures do not determine (aperture problem).
     least = _RIDGE * (xx + yy) + 1e-9
     xx, yy = xx + least, yy + least
     determinant = xx * yy - xy * xy
@@ -182,7 +186,7 @@ def _solve(sums: FloatArray) -> FloatArray:
 
 
 def _head_motion(sums: FloatArray, trust: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The affine motion that most rigid cells share, (N, 6), and the cells' last weights, (N, cells)."""
+    """The affine motion of most rigid cells, (N, 6), and the final weights of the cells, (N, cells)."""
     x, y = cell_centers()
     basis = np.stack([np.ones_like(x), x, y])
     squares = (basis[:, None] * basis[None]).reshape(9, -1).T

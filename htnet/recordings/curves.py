@@ -1,4 +1,4 @@
-"""From a recording to its faces with a row of measures for every frame."""
+"""Measurement of a recording: its faces, with a row of measurements for every frame."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from htnet.recordings.stream import FrameStream, read_ahead, recording_stream
 from htnet.recordings.track import FaceTrack, RecordingCurves
 from htnet.recordings.tracks import SHORTEST, Tracker
 
-#: Side of the aligned face in the frame, px, below which faces are called small: the least that the generated
-#: recordings of the tests show, half of what CASME II has.
+#: Side of the aligned face in the frame, px, below which a face is small. It is the smallest in the generated
+#: recordings of the tests, and half of that in CASME II.
 SMALL = 140
 
 
@@ -31,34 +31,35 @@ def recording_curves(
     progress: Callable[[Frame], None] | None = None,
     kept: KeptProgress | None = None,
 ) -> RecordingCurves:
-    """Find the faces of a recording, follow them and measure how they move in every frame.
+    """Find the faces of a recording, follow them, and measure their motion in every frame.
 
-    The recording is read once, from its beginning to its end. One thread decodes while another one computes; of each
-    face half a second of pictures of 112 px is held, and of each frame that is past a row of numbers. So memory does
-    not grow with the length of the recording, but for those rows: about 0.8 kB a face and frame.
+    The recording is read once, from its beginning to its end. One thread decodes while another one computes. Memory
+    holds the pictures of 112 px of each face over the last half second, and one row of numbers for each face and frame.
+    Only these rows grow with the length of the recording: about 0.8 kB per face and frame.
 
-    Faces are found by the detector, in the whole frame every second (ten times a second while none is followed or one
-    is lost) and around a face that is followed five times a second. In between the head's motion, from the picture
-    itself, carries a face on. It ends at a cut. A face that turns aside, leaves the frame or is hidden leaves a gap; it
-    keeps its number if it comes back within 3 s near its place, or where it was heading.
+    The face detector searches the whole frame once a second (ten times a second while no face is followed or one is
+    lost), and the surroundings of each followed face five times a second. In between, a face is followed by the motion
+    of the head in the picture. A face ends at a cut. If a face turns aside, leaves the frame or is hidden, there is a
+    gap. It keeps its number if it reappears within 3 s near its last position, or near the position it was moving to.
 
     Args:
-        source: a video file, a folder of frames, a `Video`, or a stream, of a camera for example.
-        finder: what finds faces; YuNet unless given.
+        source: a video file, a folder of frames, a `Video`, or a stream, for example of a camera.
+        finder: finds faces in a frame; YuNet by default.
         fps: frames per second at which the recording was made, see `htnet.preprocess.open_video`.
-        progress: called with every frame that is done.
-        kept: keeps how far it is in a file: after an interruption what was measured is not measured again, only read
-            over, and the result is the same. Not for streams. A finder of your own must then answer by the frame alone.
+        progress: called with every frame that was processed.
+        kept: stores the progress in a file. After an interruption, measured frames are only read again and not
+            measured, and the result is the same. Not for streams. If you pass your own finder too, its result must
+            depend on the frame alone.
 
     Raises:
-        VideoError: the recording cannot be opened, or has not a single frame that can be decoded.
+        VideoError: the recording cannot be opened, or none of its frames can be decoded.
         InputError: its frames have no times, ``fps`` is impossible, or ``kept`` is given with a stream.
     """
     finder = YuNetFaces() if finder is None else finder
     tracker = Tracker(finder)
     if kept is not None:
         if isinstance(source, FrameStream):
-            raise InputError("A stream cannot be read a second time, so its progress is not kept; leave kept out.")
+            raise InputError("The progress of a stream cannot be stored, because it is read once; leave kept out.")
         source = source if isinstance(source, Video) else open_video(source, fps=fps)
         known = kept.begin(source, finder)
         if isinstance(known, RecordingCurves):
@@ -81,11 +82,11 @@ def recording_curves(
 
 
 def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
-    """What was seen in a stream that has been read to its end.
+    """The curves of a stream that was read to its end.
 
     Args:
-        stream: that was read.
-        tracker: that was given its frames.
+        stream: the stream.
+        tracker: the tracker that processed its frames.
     """
     tracks = tracker.finish()
     return replace(
@@ -97,12 +98,12 @@ def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
 
 
 def recent_curves(stream: FrameStream, tracker: Tracker, since: float) -> RecordingCurves:
-    """The faces of a stream that is still being read, from a time on; what its end will tell is left out.
+    """The curves of a stream that is still being read, from a time on, without what is known only at its end.
 
     Args:
-        stream: that is read.
-        tracker: that is given its frames.
-        since: s.
+        stream: the stream.
+        tracker: the tracker that processes its frames.
+        since: earliest time, s.
     """
     return _so_far(stream, tracker, tracker.recent(since))
 
@@ -119,20 +120,25 @@ def _so_far(stream: FrameStream, tracker: Tracker, tracks: tuple[FaceTrack, ...]
 
 
 def _small(tracks: Sequence[FaceTrack]) -> Iterator[QualityWarning]:
-    """A warning about faces that are smaller than any on which the detector of events was scored."""
+    """A warning about each face that is smaller than all faces on which the event detector was tested."""
     for track in tracks:
         size = float(np.exp(np.nanmedian(track.feature("head_log_size"))))
         if size < SMALL:
             yield QualityWarning(
                 "small_face",
-                f"Face {track.number} is {size:.0f} px wide, measured as the aligned face is (from {SMALL} px on weak "
-                "expressions were distinguished from noise in tests): expect that weak expressions are missed. Film "
-                "the face closer, or give the recording in its full size.",
+                f"Face {track.number} is {size:.0f} px wide, measured like the aligned face (in tests, faces of "
+                f"{SMALL} px or more were large enough to distinguish weak expressions from noise): expect weak "
+                "expressions to be missed. Film the face from closer, or give the recording in its full size.",
             )
 
 
 def _too_short(faces: Sequence[tuple[float, int]], others: bool) -> Iterator[QualityWarning]:
-    """A warning about faces that were not followed for long enough, by their seconds and frames."""
+    """A warning about faces that were not followed for long enough.
+
+    Args:
+        faces: time, s, and number of frames for which each was followed.
+        others: whether other faces were followed for long enough.
+    """
     if faces:
         seconds, frames = max(faces)
         which = "A face was" if len(faces) == 1 else f"{len(faces)} faces were"
@@ -140,6 +146,6 @@ def _too_short(faces: Sequence[tuple[float, int]], others: bool) -> Iterator[Qua
         cure = "" if others else " Give a longer recording, or correct its frames per second (fps)."
         yield QualityWarning(
             "too_short",
-            f"{which} followed for{longest} {counted(frames, 'frame')} ({seconds:.2f} s) and left out: a face is "
-            f"measured from {SHORTEST:g} s on.{cure}",
+            f"{which} followed for{longest} {counted(frames, 'frame')} ({seconds:.2f} s) and left out: a face must be "
+            f"followed for {SHORTEST:g} s or more.{cure}",
         )

@@ -1,6 +1,6 @@
-"""What is done with every frame of a followed face as loops, compiled by numba.
+"""The computations for every frame of a followed face, as loops that numba compiles.
 
-Only `face_numba` imports this file, and only where no machine code of it is kept. All memory comes from the caller.
+Only `face_numba` imports this file, and only if there is no cached machine code. The caller allocates all memory.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ _HALF, _TWO = np.float32(0.5), np.float32(2)
 #: Side of the aligned face and of its cells, px; cells along a side.
 _FACE, _CELL, _GRID = 112, 8, 14
 _PIXELS = _FACE * _FACE
-#: Red, green and blue in a gray level, in shares of 32768, as OpenCV takes them.
+#: Weights of red, green and blue in a gray level, in units of 1 / 32768, as in OpenCV.
 _RED, _GREEN, _BLUE, _GRAY_BITS = 9798, 19235, 3735, 15
-#: Side of the local mean of light, px; the gray levels below which dark skin is not brightened.
+#: Side of the window whose mean normalizes the light, px; gray levels added to the mean, see `cell_flow`.
 _LIGHT, _DARK = 21, 16
-#: Unknowns of the head's step: a shift, growth and a turn.
+#: Number of unknowns of a step of the head: shift in x and y, scale and rotation.
 _UNKNOWN = 4
-#: Floats from here on are whole numbers.
+#: 1.5 * 2**23: adding it to a small float32 and subtracting it again rounds to a whole number.
 _NO_FRACTIONS = np.float32(12582912)
-#: Pixels of a row that an area takes less than this share of do not count, as in OpenCV.
+#: A pixel of which an area covers less than this fraction does not count, as in OpenCV.
 _LEAST_SHARE = 1e-3
 
 
 @jit
 def _mirrored(place, length):  # type: ignore[no-untyped-def]
-    """A place beyond the edge, mirrored about the outermost one."""
+    """The index of a pixel beyond the edge, mirrored about the outermost pixel."""
     if length == 1:
         return 0
     while place < 0 or place >= length:
@@ -46,9 +46,9 @@ def _line(picture, y, height, width):  # type: ignore[no-untyped-def]
 
 @jit
 def _blur(picture, height, width, taps, reach, row, out):  # type: ignore[no-untyped-def]
-    """A picture smoothed by a symmetric kernel, whose ``taps`` are the middle one and those to one side.
+    """Smooth a picture with a symmetric kernel. ``taps`` are its middle and one side.
 
-    Three taps at a time, so sums are read and written seldom; their number is a multiple of three.
+    Three taps are processed at a time, to save memory accesses; the number of those to the side is a multiple of three.
     """
     inner, middle = at(row, reach), taps[0]
     for y in range(height):
@@ -68,7 +68,7 @@ def _blur(picture, height, width, taps, reach, row, out):  # type: ignore[no-unt
             row[reach - k] = inner[_mirrored(-k, width)]
             inner[width - 1 + k] = inner[_mirrored(width - 1 + k, width)]
         target = at(out, y * width)
-        # From left to right: where pointers move backward, LLVM's check for overlaps always finds one.
+        # From left to right: if pointers moved backward, LLVM's check for overlapping memory would always find one.
         last, end = taps[reach], at(row, 2 * reach)
         for k in range(0, 2 * reach, 6):
             part = at(row, k)
@@ -105,7 +105,7 @@ def _gray(pixels, height, width, stride, channels, out):  # type: ignore[no-unty
 
 @jit
 def _sampled(picture, height, width, affine, side, out):  # type: ignore[no-untyped-def]
-    """(side, side) of a picture where ``affine`` (2, 3) takes its pixels; beyond the edge that repeats."""
+    """Sample a (side, side) picture at the positions that ``affine`` (2, 3) gives; the edge is repeated."""
     for y in range(side):
         from_x, from_y = affine[1] * y + affine[2], affine[4] * y + affine[5]
         for x in range(side):
@@ -165,7 +165,7 @@ def _even(face, taps, reach, out, memory, wide):  # type: ignore[no-untyped-def]
 
 @jit
 def _alike(one, other, found):  # type: ignore[no-untyped-def]
-    """The means of two pictures, the sums of squares about them, and that of the products."""
+    """The sums of squares of two pictures about their means, and the sum of the products."""
     a = b = 0.0
     for k in range(_PIXELS):
         a += one[k]
@@ -182,7 +182,7 @@ def _alike(one, other, found):  # type: ignore[no-untyped-def]
 
 @jit
 def _halved(face, factor, side, out):  # type: ignore[no-untyped-def]
-    """A face made smaller by a whole factor."""
+    """Reduce a face by an integer factor."""
     share = np.float32(1.0 / (factor * factor))
     for y in range(side):
         for x in range(side):
@@ -196,7 +196,7 @@ def _halved(face, factor, side, out):  # type: ignore[no-untyped-def]
 
 @jit
 def _solve(system, right):  # type: ignore[no-untyped-def]
-    """Gauss's elimination of a positive definite (4, 4) system; ``right`` becomes the answer."""
+    """Solve a positive definite (4, 4) system by Gaussian elimination; ``right`` is replaced by the solution."""
     for k in range(_UNKNOWN):
         for i in range(k + 1, _UNKNOWN):
             factor = system[i * _UNKNOWN + k] / system[k * _UNKNOWN + k]
@@ -255,7 +255,7 @@ def _summed(first, moved, side, weights, row, system, right):  # type: ignore[no
 
 @jit
 def _head(earlier, now, side, steps, weights, memory, total):  # type: ignore[no-untyped-def]
-    """The similarity from the earlier face to the one now, (2, 3) in px of the small pictures."""
+    """The similarity from the earlier to the current face, (2, 3) in px of the small pictures."""
     size, factor = side * side, _FACE // side
     first, second, moved, row = memory, at(memory, size), at(memory, 2 * size), at(memory, 3 * size)
     system, right = at(total, 6), at(total, 6 + _UNKNOWN * _UNKNOWN)
@@ -284,7 +284,7 @@ def _head(earlier, now, side, steps, weights, memory, total):  # type: ignore[no
 
 @jit
 def _pair(image, gradient, now, now_gradient, rows, out):  # type: ignore[no-untyped-def]
-    """Means over each cell of the products of the derivatives of two faces, (6, cells)."""
+    """Products of the derivatives of two faces, averaged over each cell, (6, cells)."""
     for i in range(_GRID):
         for k in range(6 * _FACE):
             rows[k] = 0
@@ -313,7 +313,7 @@ def _pair(image, gradient, now, now_gradient, rows, out):  # type: ignore[no-unt
 
 @jit
 def _share(place, low, high, scale, length):  # type: ignore[no-untyped-def]
-    """How much of an area from ``low`` to ``high`` a pixel takes, as OpenCV counts."""
+    """The weight of a pixel in the mean over the area from ``low`` to ``high``, as in OpenCV."""
     whole = min(scale, length - low)
     if place < low:
         part = place + 1 - low
@@ -326,13 +326,13 @@ def _share(place, low, high, scale, length):  # type: ignore[no-untyped-def]
 
 @njit(**(OPTIONS | {"fastmath": {"contract"}}), no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _rounded(level):  # type: ignore[no-untyped-def]
-    """The nearest whole number, of two the even one: the sum has no place for fractions, and may not be reordered."""
+    """Round to the nearest whole number, ties to even. The compiler must not reorder the sum, so no full fastmath."""
     return (level + _NO_FRACTIONS) - _NO_FRACTIONS
 
 
 @jit
 def _shrunk(pixels, height, width, stride, channels, out, rows, columns, memory):  # type: ignore[no-untyped-def]
-    """A picture made smaller by averaging areas, (rows, columns, channels)."""
+    """Reduce a picture to (rows, columns, channels) by averaging areas."""
     down, across, length = height / rows, width / columns, width * channels
     most = int(across) + 2
     shares, sums = at(memory, length), at(memory, length + most * columns)
@@ -373,7 +373,7 @@ def _shrunk(pixels, height, width, stride, channels, out, rows, columns, memory)
 
 @jit
 def _place(at_point, reach):  # type: ignore[no-untyped-def]
-    """The pixel of a point, of two the even one, whose patch lies within the face."""
+    """The pixel nearest to a point, ties to even, moved so that its patch lies within the face."""
     found = math.floor(at_point + 0.5)
     if found - at_point == 0.5 and int(found) & 1:
         found -= 1
@@ -395,7 +395,7 @@ def _mean(picture, top, left, rows, columns):  # type: ignore[no-untyped-def]
 def _measures(face, across, points, eye_y, eye_x, mouth_y, mouth_x, skin, found):  # type: ignore[no-untyped-def]
     """The measures of the picture of a face, see `measure.picture_measures`.
 
-    Of the contrast it is the square, because numba's square root of a double calls a library.
+    The contrast is squared, because numba's square root of a double calls a library.
     """
     edge = _FACE // 8
     side = _FACE - 2 * edge
@@ -431,19 +431,19 @@ def _measures(face, across, points, eye_y, eye_x, mouth_y, mouth_x, skin, found)
     **OPTIONS,
 )
 def work(counts, pixels, one, other, tables, affine, small, out, memory, wide):  # type: ignore[no-untyped-def]
-    """One of the steps; which arguments it takes says `face_numba`.
+    """Run one of the computations. `face_numba` shows the arguments of each.
 
     Args:
-        counts: which step, and its whole numbers.
-        pixels: of a picture.
-        one: a face, or a face's texture.
-        other: likewise.
+        counts: number of the computation, and its integer arguments.
+        pixels: pixels of a picture.
+        one: a face, or the texture of a face.
+        other: a face, or the texture of a face.
         tables: taps of a kernel, or weights.
-        affine: a (2, 3) matrix, and memory behind it.
-        small: the picture that is filled.
-        out: what is filled.
-        memory: for rows and pictures.
-        wide: for rows.
+        affine: a (2, 3) matrix, followed by working memory.
+        small: the output picture.
+        out: the output values.
+        memory: working memory for rows and pictures, float32.
+        wide: working memory for rows, or output values, float64.
 
     Returns:
         0.

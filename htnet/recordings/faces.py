@@ -1,4 +1,4 @@
-"""Faces of a frame of a recording: all of them, or the one that is followed."""
+"""Detection of faces in a frame of a recording, everywhere or near a followed face."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 from htnet.preprocess.video.face_motion import FACE
 from htnet.recordings import face_numba
 
-# Longer side of the whole frame when faces are searched in it, px, and of the second look where none was found: YuNet
-# is surest of faces of 50 to 300 px.
+# Longer side to which the whole frame is scaled for detection, px: first the one, then the other if no face was found.
+# YuNet is most reliable for faces of 50 to 300 px.
 _SIDES = (480, 224)
-# Side of the picture around a face that is followed, px, and the share of it that the aligned face takes.
+# Side of the picture around a followed face, px, and the fraction of it that the aligned face takes up.
 _NEAR_SIDE, _NEAR_SHARE = 144, 0.5
-# Faces below this score are none.
+# Detections with a lower score are discarded.
 _LEAST_SCORE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class SeenFace:
-    """A face of one frame.
+    """A face that was detected in a frame.
 
     Attributes:
         box: (4,) float64, left, top, width and height, px of the frame.
-        points: (5, 2) float64, px of the frame, order `htnet.types.POINT_NAMES`.
-        score: of the detector, 0..1.
+        points: (5, 2) float64, px of the frame, in the order of `htnet.types.POINT_NAMES`.
+        score: score of the face detector, 0..1.
     """
 
     box: Float64Array
@@ -45,12 +45,12 @@ class SeenFace:
 
     @property
     def pose(self) -> Float64Array:
-        """Turn, height of the nose and roll, see `htnet.preprocess.pose.FaceShape`: (3,) float64."""
+        """(3,) float64: turn, height of the nose and roll, see `htnet.preprocess.pose.FaceShape`."""
         shape = face_shape(self.points)
         return np.array([shape.turn, shape.nose_height, shape.roll])
 
     def frontal(self) -> bool:
-        """Whether the points are those of a face that looks into the camera."""
+        """Whether the face looks into the camera, judged by its points."""
         try:
             check_order(self.points, "the recording")
             return not pose_warnings(Landmarks(self.points.astype(np.float32), "recording"), "the recording")
@@ -59,22 +59,24 @@ class SeenFace:
 
 
 class FaceFinder(Protocol):
-    """What finds faces in the frames of a recording."""
+    """Interface of an object that finds faces in the frames of a recording."""
 
     def everywhere(self, frame: Frame) -> list[SeenFace]:
-        """All faces of a frame."""
+        """Find all faces in a frame."""
         ...
 
     def near(self, frame: Frame, matrix: Float64Array) -> list[SeenFace]:
-        """The faces at a place: where ``matrix``, (2, 3), takes px of the frame to an aligned face of 112 px."""
+        """Find the faces near a position, given by ``matrix``, (2, 3), from px of the frame to an aligned face of
+        112 px.
+        """
         ...
 
 
 class YuNetFaces:
-    """Faces by YuNet: in the whole frame made small, or in the square around a face, its eyes level."""
+    """Finds faces with YuNet, in the whole frame scaled down, or in the square around a face, rotated upright."""
 
     def __init__(self, model: str | os.PathLike[str] | None = None) -> None:
-        """Keep the model file, see `htnet.preprocess.YuNetLandmarker`."""
+        """Store the model file, see `htnet.preprocess.YuNetLandmarker`."""
         self._yunet = YuNet(model)
 
     def everywhere(self, frame: Frame) -> list[SeenFace]:
@@ -107,7 +109,7 @@ class YuNetFaces:
 
 
 def _seen(faces: Faces, to_frame: Float64Array) -> list[SeenFace]:
-    """Faces of a small picture as faces of the frame."""
+    """Convert faces of a small picture to faces of the frame."""
     found = []
     for face in faces[faces[:, 14] >= _LEAST_SCORE]:
         x, y, width, height = face[:4]
@@ -118,7 +120,7 @@ def _seen(faces: Faces, to_frame: Float64Array) -> list[SeenFace]:
 
 
 def upright(corners: npt.ArrayLike) -> Float64Array:
-    """(4,) left, top, width and height of the upright box around the middle of four corners, as large as theirs."""
+    """(4,) left, top, width and height of the upright box with the same center and size as that of four corners."""
     points = np.asarray(corners, dtype=np.float64)
     middle = points.mean(axis=0)
     size = np.array([np.hypot(*(points[1] - points[0])), np.hypot(*(points[2] - points[0]))])
@@ -133,7 +135,7 @@ def inverse(matrix: npt.ArrayLike) -> Float64Array:
 
 
 def shrinking(matrix: Float64Array) -> float:
-    """The factor by which a (2, 3) affine matrix makes things smaller, as the root of the area's."""
+    """The scale of a (2, 3) affine matrix, below 1 if it shrinks: the square root of its change of area."""
     (a, b, _), (c, d, _) = matrix.tolist()
     return math.sqrt(abs(a * d - b * c))
 
@@ -150,13 +152,13 @@ def overlap(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
 def part_of(
     pixels: ByteArray, matrix: Float64Array, size: tuple[int, int], margin: int = 1
 ) -> tuple[ByteArray, Float64Array]:
-    """The part of a frame that ``matrix`` takes to a picture of ``size`` (height, width), and its own matrix.
+    """The part of a frame that ``matrix`` maps to a picture of ``size`` (height, width), and the matrix of that part.
 
     Args:
-        pixels: of the frame.
-        matrix: (2, 3), px of the frame to px of the picture.
-        size: of the picture.
-        margin: px of the frame around it.
+        pixels: pixels of the frame.
+        matrix: (2, 3), from px of the frame to px of the picture.
+        size: (height, width) of the picture, px.
+        margin: margin around the part, px of the frame.
     """
     height, width = size
     (a, b, x), (c, d, y) = inverse(matrix).tolist()
@@ -170,22 +172,22 @@ def part_of(
 
 
 def _reach(low: float, high: float, margin: int, length: int) -> tuple[int, int]:
-    """The first place of a part of an axis and the one after its last, at least one within the axis."""
+    """First index and end index of a range along an axis, clipped to the axis and with at least one element."""
     first = min(max(math.floor(low) - margin, 0), length - 1)
     return first, min(max(math.ceil(high) + 1 + margin, first + 1), length)
 
 
 def shrunk(picture: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> tuple[ByteArray, Float64Array]:
-    """A picture made smaller by averaging, to (height, width), and its own matrix."""
+    """Reduce a picture to (height, width) by averaging. Returns it with its matrix."""
     grow = np.array([picture.shape[1] / size[1], picture.shape[0] / size[0]])
     inner = np.hstack([matrix[:, :2] * grow, (matrix[:, 2] + matrix[:, :2] @ (0.5 * grow - 0.5))[:, None]])
     return averaged(picture, size), inner
 
 
 def averaged(picture: ByteArray, size: tuple[int, int]) -> ByteArray:
-    """A picture made smaller to (height, width): the means of areas."""
+    """Reduce a picture to (height, width) by averaging areas."""
     (height, width), (rows, columns) = picture.shape[:2], size
-    # OpenCV has loops of its own for whole factors.
+    # OpenCV has fast loops for integer factors.
     if native_loops() and rows <= height and columns <= width and (height % rows or width % columns):
         return face_numba.shrink(picture, size)
     cv2 = load_opencv()
@@ -193,10 +195,10 @@ def averaged(picture: ByteArray, size: tuple[int, int]) -> ByteArray:
 
 
 def warp(pixels: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> ByteArray:
-    """The part of a frame that ``matrix`` takes to a picture of ``size`` (height, width).
+    """Warp a frame by ``matrix`` to a picture of ``size`` (height, width).
 
-    Only that part is touched, made smaller first by averaging where it shrinks to less than half. Places outside the
-    frame repeat its edge.
+    Only the part that is needed is read. It is reduced by averaging first if it shrinks to less than half. Outside the
+    frame, its edge is repeated.
     """
     cv2 = load_opencv()
     part, inner = part_of(pixels, matrix, size)

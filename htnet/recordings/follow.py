@@ -1,4 +1,4 @@
-"""A face followed from frame to frame by what moves in it, between two looks of the detector."""
+"""Alignment of a followed face from frame to frame by the motion of its pixels, between two detections."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from htnet.recordings import face_numba
 from htnet.recordings.faces import inverse, part_of, shrinking, shrunk
 from htnet.recordings.regions import GRID, rigid_weights
 
-#: Sides of the pictures on which the head is followed, coarse to fine, and the steps on each; the coarse one against
-#: the frame before, which is most alike, the fine one against the key face, so errors do not add up.
+#: Side of the pictures on which the head is followed, px, and number of steps, coarse and fine. The coarse steps
+#: compare with the previous frame, which is most similar; the fine steps with the key face, so that errors do not
+#: add up.
 COARSE, FINE = (28, 3), (56, 2)
-#: Where the five points lie on the aligned face, px.
+#: Positions of the five points on the aligned face, px.
 PLACES = scale_points(TEMPLATE_28, FACE / TEMPLATE_SIZE)
 
-#: The middle of them.
+#: Mean of these positions.
 MIDDLE = PLACES.mean(axis=0)
 
-# Gaussian before the face is sampled, px of the aligned face, and the shrinking below which it is made smaller before.
+# Standard deviation of the Gaussian before the face is sampled, px of the aligned face, and the scale below which the
+# face is reduced before that.
 _BEFORE, _FAR = 0.5, 0.25
 
 
 def align(points: npt.ArrayLike) -> Float64Array:
-    """The similarity from px of the frame to the aligned face, (2, 3), by five points.
+    """The similarity (2, 3) from px of the frame to px of the aligned face, fitted to five points.
 
     Raises:
         LandmarkError: the points coincide or are mirrored.
@@ -42,8 +44,8 @@ def align(points: npt.ArrayLike) -> Float64Array:
 def gray_face(frame: Frame, matrix: Float64Array) -> FloatArray:
     """The aligned face, (112, 112) float32, gray levels.
 
-    What is finer than its pixels is smoothed away before it is sampled: it would else appear as motion whenever the
-    head shifts by a fraction of a pixel. Nothing is rounded to whole gray levels.
+    Detail finer than its pixels is smoothed away before sampling; otherwise it would look like motion whenever the head
+    shifts by a fraction of a pixel. Gray levels are not rounded.
     """
     part, inner = part_of(frame.pixels, matrix, (FACE, FACE), margin=3)
     shrink = shrinking(inner)
@@ -51,7 +53,7 @@ def gray_face(frame: Frame, matrix: Float64Array) -> FloatArray:
         return face_numba.gray_face(part, inverse(inner), _BEFORE / min(shrink, 1.0))
     cv2 = load_opencv()
     gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY), np.uint8)
-    if shrink < _FAR:  # a large face is brought to twice the size first, or smoothing it costs more than all else
+    if shrink < _FAR:  # reduce a large face to twice the final size first; smoothing it would cost more than all else
         gray, inner = shrunk(gray, inner, (round(len(gray) * 2 * shrink), round(gray.shape[1] * 2 * shrink)))
         shrink = 0.5
         if native_loops():
@@ -62,7 +64,7 @@ def gray_face(frame: Frame, matrix: Float64Array) -> FloatArray:
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
-    """Of two pictures, -1..1; 0 if one of them is of one gray."""
+    """Correlation of two pictures, -1..1; 0 if one of them is uniform."""
     if native_loops() and one.shape == other.shape == (FACE, FACE):
         first, second, both = face_numba.alike(one, other)
         norm = math.sqrt(first * second)
@@ -75,8 +77,13 @@ def correlation(one: FloatArray, other: FloatArray) -> float:
 def head_step(earlier: FloatArray, now: FloatArray, settings: tuple[int, int]) -> Float64Array:
     """The similarity from the face ``now`` to the ``earlier`` one, (2, 3) in px of the aligned face.
 
-    Both are of even light; Gauss-Newton steps of least squares on the pixels that move with the skull, the picture made
-    small.
+    It is fitted by Gauss-Newton steps of least squares on reduced pictures, weighted to the pixels that move with the
+    skull.
+
+    Args:
+        earlier: (112, 112) the earlier face, a result of `even_light`.
+        now: (112, 112) the current face, likewise.
+        settings: `COARSE` or `FINE`.
     """
     side, steps = settings
     if native_loops():
@@ -91,7 +98,7 @@ def head_step(earlier: FloatArray, now: FloatArray, settings: tuple[int, int]) -
         np.subtract(mean[:, 2:], mean[:, :-2], out=gx[:, 1:-1])
         np.subtract(mean[2:], mean[:-2], out=gy[1:-1])
         gx, gy = 0.5 * gx, 0.5 * gy
-        # Columns: a shift, growth and a turn, about the middle.
+        # Columns: shift in x and y, scale and rotation about the middle.
         columns = np.stack([gx, gy, gx * x + gy * y, gy * x - gx * y]).reshape(4, -1)
         weighted = columns * weights
         system = (weighted @ columns.T).astype(np.float64)
@@ -108,17 +115,15 @@ def head_step(earlier: FloatArray, now: FloatArray, settings: tuple[int, int]) -
 
 
 def _of_faces(total: Float64Array, side: int) -> Float64Array:
-    """From the earlier face to the one now in px of pictures of a side, to the other way in px of the aligned face."""
-    ratio = FACE / side  # pixels are about their centers
+    """Invert a similarity from the earlier to the current face, and convert it to px of the aligned face."""
+    ratio = FACE / side  # coordinates refer to the centers of pixels
     linear, shift = total[:, :2], total[:, 2]
     shift = ratio * (shift + 0.5 - linear @ np.full(2, 0.5)) - 0.5 + linear @ np.full(2, 0.5)
     return inverse(np.hstack([linear, shift[:, None]]))
 
 
 def head_shift(earlier: FloatArray, now: FloatArray) -> Float64Array:
-    """How far a face went, px of the aligned face, by phase correlation: a fast head leaves the reach of small
-    steps.
-    """
+    """Shift of a face by phase correlation, px of the aligned face. It finds fast motion that `head_step` cannot."""
     cv2 = load_opencv()
     side, window = FINE[0], _window()
     first, second = (cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in (earlier, now))
@@ -128,13 +133,13 @@ def head_shift(earlier: FloatArray, now: FloatArray) -> Float64Array:
 
 @cache
 def _window() -> FloatArray:
-    """The middle of the face counts for most."""
+    """The Hanning window for the phase correlation, which weights the middle of the face most."""
     return np.asarray(load_opencv().createHanningWindow((FINE[0], FINE[0]), load_opencv().CV_32F), np.float32)
 
 
 @cache
 def _grid(side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """x, y about the middle, and the weight of every pixel of a small face."""
+    """Coordinates x and y relative to the middle, and weight, of every pixel of a small face."""
     at = np.arange(side, dtype=np.float32) - (side - 1) / 2
     x, y = np.meshgrid(at, at)
     weights = np.kron(rigid_weights().reshape(GRID, GRID), np.ones((side // GRID, side // GRID), np.float32))
@@ -142,7 +147,7 @@ def _grid(side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def compose(outer: Float64Array, inner: Float64Array) -> Float64Array:
-    """The affine matrix (2, 3) that does ``inner`` first."""
+    """The affine matrix (2, 3) that applies ``inner`` first, then ``outer``."""
     linear, shift = outer[:, :2], outer[:, 2]
     found = linear @ inner
     found[:, 2] += shift
@@ -150,5 +155,5 @@ def compose(outer: Float64Array, inner: Float64Array) -> Float64Array:
 
 
 def size_of(step: Float64Array) -> float:
-    """How far a matrix moves the points of the aligned face at most, px."""
+    """The largest distance by which a matrix moves a point of the aligned face, px."""
     return float(np.hypot(*(transform_points(step, PLACES) - PLACES).T).max())

@@ -1,6 +1,4 @@
-"""How far a recording has been measured, kept in a file: after an interruption the rest is measured, with the same
-result.
-"""
+"""Progress of measuring a recording, stored in a file, so that measuring can resume with the same result."""
 
 from __future__ import annotations
 
@@ -31,38 +29,38 @@ from htnet.recordings.faces import FaceFinder
 from htnet.recordings.track import RecordingCurves
 from htnet.recordings.tracks import Tracker
 
-#: Work between two writings, s; they take at most a fiftieth of the time.
+#: Minimum time between two writes, s. Writing takes at most one fiftieth of the time.
 EVERY = 20.0
 _SHARE = 50
-# Changes with what the file holds.
+# Version of the file format.
 _VERSION = 1
-# Bytes at the beginning, in the middle and at the end of a recording whose SHA-256 it is known by.
+# Number of bytes at the beginning, in the middle and at the end of a recording whose SHA-256 identifies it.
 _PIECE = 1 << 20
-# What a file may name: classes of this package and those of NumPy's arrays. Nothing else is looked up, let alone run.
+# Names that a file may contain: classes of this package and of NumPy's arrays. Nothing else is imported, let alone run.
 _OWN = "htnet.recordings."
 _FOREIGN = {("collections", "deque"), ("htnet.core.types", "QualityWarning")}
 _ARRAYS = {"ndarray", "dtype", "scalar", "_reconstruct", "_frombuffer"}
-# Bytes that the first line, which states the key, may have.
+# Largest size of the first line, which contains the key, bytes.
 _HEAD = 1 << 16
 _DIGEST = hashlib.sha256().digest_size
 
 
 class KeptProgress:
-    """The progress of `recording_curves` in a file.
+    """A file that stores the progress of `recording_curves`.
 
-    It holds the measured rows, the faces that are followed and what is known of them, some 10 MB and 1 kB a face and
-    frame. It is used for the very same recording (its size, time of change and the SHA-256 of its beginning, middle and
-    end), by the same code, libraries, frame rate and kind of finder; else it is ignored, with a warning.
+    It holds the measured rows and the state of the followed faces: about 10 MB, and 1 kB per face and frame. It is used
+    only for the same recording (size, time of modification, and SHA-256 of beginning, middle and end) and with the same
+    code, libraries, frame rate and type of finder. Otherwise it is ignored with a warning.
 
     Attributes:
-        path: the file.
+        path: path of the file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Nothing is read or written yet.
+        """Store the path. Nothing is read or written yet.
 
         Args:
-            path: the file; written while a recording is measured, and left to the caller to `remove`.
+            path: the file, which is written while a recording is measured. The caller removes it with `remove`.
         """
         self.path = as_path(path, "path")
         self._key: dict[str, Any] = {}
@@ -70,17 +68,18 @@ class KeptProgress:
         self._writes = True
 
     def begin(self, video: Video, finder: FaceFinder) -> Tracker | RecordingCurves | None:
-        """What was kept of a recording: its curves if it was measured to its end, else how far it was.
+        """Read the stored progress of a recording.
 
         Args:
             video: the recording.
-            finder: what finds faces; the faces that were followed go on with it.
+            finder: finds faces; it is used for the faces that were being followed.
 
         Returns:
-            None where nothing was kept.
+            The curves if the recording was measured completely, the tracker if it was interrupted, and None if nothing
+            is stored.
 
         Warns:
-            UserWarning: the file is of something else, or damaged: the recording is measured from its beginning.
+            UserWarning: the file belongs to something else, or is damaged; the recording is measured from its start.
         """
         self._key = recording_key(video, finder)
         self._due = time.monotonic() + EVERY
@@ -93,7 +92,7 @@ class KeptProgress:
             return None
 
     def note(self, tracker: Tracker, finder: FaceFinder) -> None:
-        """Write how far it is, if it is time."""
+        """Write the progress if enough time has passed since the last write."""
         now = time.monotonic()
         if now < self._due:
             return
@@ -102,11 +101,11 @@ class KeptProgress:
         self._due = done + max(EVERY, _SHARE * (done - now))
 
     def end(self, curves: RecordingCurves, finder: FaceFinder) -> None:
-        """Write what was measured in the end."""
+        """Write the final curves."""
         self._write(curves, finder)
 
     def remove(self) -> None:
-        """Take the file away, once it is not needed any more."""
+        """Remove the file, once it is no longer needed."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
@@ -120,8 +119,8 @@ class KeptProgress:
                 _Pickler(hashed, finder).dump(state)
                 file.write(hashed.digest)
         except (HtnetError, OSError) as error:
-            self._writes = False  # told once
-            warn_user(f"How far the recording is measured cannot be kept ({cause(error)}).")
+            self._writes = False  # warn only once
+            warn_user(f"The progress of measuring the recording cannot be stored ({cause(error)}).")
 
     def _read(self, finder: FaceFinder) -> Tracker | RecordingCurves:
         with self.path.open("rb") as file:
@@ -129,10 +128,10 @@ class KeptProgress:
                 head = parse_json(file.readline(_HEAD), str(self.path))
                 version, key = head["version"], head["key"]
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{self.path} is not what was kept of a recording ({cause(error)}).") from error
+                raise InputError(f"{self.path} is not the stored progress of a recording ({cause(error)}).") from error
             known = key if version == _VERSION and isinstance(key, dict) else {}
             if other := [name for name in self._key if known.get(name) != self._key[name]]:
-                raise InputError(f"{self.path} was kept of something else: {', '.join(other)} differ.")
+                raise InputError(f"{self.path} is the progress of something else: {', '.join(other)} differ.")
             start = file.tell()
             if not _is_whole(file, start):
                 raise InputError(f"{self.path} is damaged.")
@@ -142,16 +141,16 @@ class KeptProgress:
             except Exception as error:
                 raise InputError(f"{self.path} cannot be read ({cause(error)}).") from error
         if not isinstance(state, Tracker | RecordingCurves):
-            raise InputError(f"{self.path} holds no recording.")
+            raise InputError(f"{self.path} does not contain the progress of a recording.")
         return state
 
 
 def recording_key(video: Video, finder: FaceFinder) -> dict[str, Any]:
-    """What the curves of a recording depend on.
+    """Everything that the curves of a recording depend on.
 
     Args:
         video: the recording.
-        finder: what finds faces.
+        finder: finds faces.
 
     Raises:
         InputError: the recording cannot be read.
@@ -179,7 +178,7 @@ def recording_key(video: Video, finder: FaceFinder) -> dict[str, Any]:
 
 
 def _content(files: Sequence[Path]) -> str:
-    """SHA-256 of the names of files and of the beginning, the middle and the end of the first, middle and last one."""
+    """SHA-256 of all file names, and of the beginning, middle and end of the first, the middle and the last file."""
     found = hashlib.sha256(json.dumps([path.name for path in files]).encode())
     for path in dict.fromkeys((files[0], files[len(files) // 2], files[-1])):
         with path.open("rb") as file:
@@ -192,7 +191,7 @@ def _content(files: Sequence[Path]) -> str:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    """SHA-256 of the source that measures."""
+    """SHA-256 of the source code that measures."""
     found = hashlib.sha256(__version__.encode())
     package = Path(__file__).parents[1]
     for path in sorted([*(package / "recordings").rglob("*.py"), *(package / "preprocess").rglob("*.py")]):
@@ -211,7 +210,7 @@ def _libraries(video: Video) -> dict[str, str]:
 
 
 class _Hashed:
-    """A file that hashes what is written into it."""
+    """A file that hashes what is written to it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._sum = file, hashlib.sha256()
@@ -226,7 +225,7 @@ class _Hashed:
 
 
 def _is_whole(file: IO[bytes], start: int) -> bool:
-    """Whether the rest of a file ends in its own SHA-256."""
+    """Whether a file ends with the SHA-256 of its content from ``start`` on."""
     left = file.seek(0, os.SEEK_END) - start - _DIGEST
     file.seek(start)
     found = hashlib.sha256()
@@ -240,19 +239,19 @@ def _is_whole(file: IO[bytes], start: int) -> bool:
 
 
 class _Pickler(pickle.Pickler):
-    """Writes all but the finder, which may hold a network."""
+    """Writes everything except the finder, which may contain a network."""
 
     def __init__(self, file: Any, finder: FaceFinder) -> None:
         super().__init__(file, 5)
         self._finder = finder
 
     def persistent_id(self, thing: Any) -> str | None:
-        """The finder by a name."""
+        """A name instead of the finder; None for everything else."""
         return "finder" if thing is self._finder else None
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads that again; names of anything else than plain data of this package are refused."""
+    """Reads what `_Pickler` wrote. Names other than those of this package's plain data raise an error."""
 
     def __init__(self, file: Any, finder: FaceFinder) -> None:
         super().__init__(file)
@@ -263,7 +262,7 @@ class _Unpickler(pickle.Unpickler):
         return self._finder
 
     def find_class(self, module: str, name: str) -> Any:
-        """A class that may be there."""
+        """The class of this name, if it is allowed."""
         array = module.split(".")[0] == "numpy" and name in _ARRAYS
         if not (array or (module, name) in _FOREIGN or (module.startswith(_OWN) and name.isidentifier())):
             raise pickle.UnpicklingError(f"{module}.{name}")

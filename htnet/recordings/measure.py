@@ -1,4 +1,4 @@
-"""What is measured of every frame of a face: names, in the order of `FaceTrack.features`, and how they come about."""
+"""The features that are measured in every frame of a face: names, in the order of `FaceTrack.features`, and values."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from htnet.recordings.faces import inverse
 from htnet.recordings.follow import MIDDLE, PLACES, compose
 from htnet.recordings.regions import REGIONS
 
-#: How far back the motion of a frame is taken, s. The first is one frame at 25 frames per second.
+#: Time distances over which the motion of a frame is measured, s. The first is one frame at 25 frames per second.
 DISTANCES = (0.04, 0.08, 0.2, 0.5)
-#: Measures of the picture of the aligned face: its mean gray level, its contrast (standard deviation), and how open the
-#: eyes and the mouth look (see `picture_measures`).
+#: Measures of the picture of the aligned face: mean gray level, contrast (standard deviation), and apparent opening of
+#: the eyes and the mouth (see `picture_measures`).
 PICTURE = ("light", "contrast", "left_eye_aperture", "right_eye_aperture", "mouth_aperture")
-#: The head's place in the frame: px in which the face of the segment's first frame is 224 px wide, degrees, and the
-#: natural logarithm of its size in px of the frame.
+#: Position of the head in the frame: x and y in px, scaled so that the face in the segment's first frame is 224 px
+#: wide; roll in degrees; and the natural logarithm of its size in px of the frame.
 HEAD = ("head_x", "head_y", "head_roll", "head_log_size")
 
-# Half height and half width around an eye and around the mouth, px of the aligned face; and the rows at the top and the
-# bottom of the mouth's that show skin.
+# Half height and half width of the patches around an eye and around the mouth, px of the aligned face; and number of
+# rows at the top and at the bottom of the mouth's patch that show skin.
 _EYE, _MOUTH, _SKIN_ROWS = (8, 7), (12, 9), 3
 
 
@@ -41,23 +41,23 @@ def _names() -> tuple[str, ...]:
     return (*names, "rest", "noise", *PICTURE, *HEAD, *(f"{name}_rate" for name in HEAD))
 
 
-#: Names of the features: "left_eye_v_0.2s" is the motion of the left eye's region downward within 0.2 s, px of a 224 px
-#: face; "left_eye_v" its place, which begins at 0 with each segment; "strain" is px per px; "rest" what the rigid parts
-#: of the face move beside the head's motion and "noise" what noise gives the motion of a cell, px; "rate" is per
-#: second.
+#: Names of the features. "left_eye_v_0.2s" is the downward motion of the left eye's region within 0.2 s, px of a 224 px
+#: face. "left_eye_v" is its position, which is 0 at the start of each segment. "strain" is in px per px. "rest" is the
+#: motion of the rigid parts of the face without that of the head, "noise" the motion of a cell that is due to noise,
+#: both px. "rate" is per second.
 FEATURES = _names()
 COLUMN = {name: column for column, name in enumerate(FEATURES)}
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Frames of a face, one after the other, before their motions are solved.
+    """Successive frames of a face, before their motions are solved.
 
     Attributes:
-        times: (T,) s.
+        times: (T,) times of the frames, s.
         matrices: (T, 2, 3) float64, px of the frame to px of the aligned face.
         sums: (T, D + 1, 6, cells), see `pair_sums`; the last pair is with the key face.
-        spans: (T, D) s between the frame and the earlier one; NaN if there is none.
+        spans: (T, D) time between the frame and the earlier one, s; NaN if there is none.
         keys: (T,) number of the key face.
         picture: (T, 5), see `PICTURE`.
     """
@@ -71,7 +71,7 @@ class Rows:
 
 
 class Places:
-    """Regions' places and the head's, carried from one key face to the next, so they have no steps."""
+    """Positions of the regions and of the head, continued from one key face to the next without jumps."""
 
     def __init__(self) -> None:
         self._key = -1
@@ -83,17 +83,17 @@ class Places:
     def read(
         self, key: int, correction: Float64Array, regions: FloatArray, head: FloatArray, matrix: Float64Array
     ) -> tuple[FloatArray, Float64Array]:
-        """Places of one frame.
+        """Positions in one frame.
 
         Args:
             key: number of its key face.
             correction: (2, 3), correction of the alignment when the key face was taken.
-            regions: (regions, 2) motion from the key face.
-            head: (6,) the head's, see `Motions`.
+            regions: (regions, 2) motion of the regions from the key face.
+            head: (6,) motion of the head from the key face, see `Motions`.
             matrix: (2, 3) alignment of the frame.
 
         Returns:
-            (regions, 2) px of a 224 px face, and (4,) `HEAD`.
+            Positions of the regions, (regions, 2), px of a 224 px face, and of the head, (4,), see `HEAD`.
         """
         if key != self._key:
             if self._key >= 0:
@@ -111,15 +111,16 @@ class Places:
 
 
 def _similar(head: FloatArray) -> Float64Array:
-    """The similarity that is nearest to an affine motion of the head, (2, 3) in px of the aligned face."""
+    """The similarity nearest to an affine motion of the head, (2, 3) in px of the aligned face."""
     still = np.eye(2, 3)
     return still + np.asarray((_similarities() @ np.asarray(head, dtype=np.float64)).reshape(2, 3))
 
 
 @cache
 def _similarities() -> Float64Array:
-    """(6, 6): what each number of an affine motion of the head adds to the nearest similarity, which is linear in them
-    because the points that move are always the same.
+    """(6, 6): the matrix from the six affine parameters of the head's motion to the nearest similarity minus identity.
+
+    The map is linear because the similarity is always fitted to the same points.
     """
     x, y = (2 * (PLACES + 0.5) / FACE - 1).T
     one, none = np.ones_like(x), np.zeros_like(x)
@@ -129,17 +130,18 @@ def _similarities() -> Float64Array:
 
 
 def picture_measures(face: FloatArray, across: FloatArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
-    """`PICTURE` of an aligned gray face.
+    """Compute `PICTURE` of an aligned gray face.
 
-    The aperture of an eye is the mean change of its picture from left to right: iris and white differ across, while
-    lids that close, lashes and brows change downward. That of the mouth is the sum of absolute differences from the
-    skin, whose level runs from that above to that below, over the mean gray level of the face.
+    The aperture of an eye is the mean absolute derivative of its picture to the right: iris and white differ
+    horizontally, while closing lids, lashes and brows differ vertically. The aperture of the mouth is the sum of
+    absolute differences from the gray level of the skin, which is interpolated from above to below the mouth, divided
+    by the mean gray level of the face.
 
     Args:
         face: (112, 112) float32, gray levels.
-        across: (112, 112) float32, its derivative to the right, of even light.
+        across: (112, 112) float32, derivative to the right of the face with normalized light.
         eyes: (2, 2) the eyes, px of the aligned face.
-        mouth: (2,) the middle of the mouth.
+        mouth: (2,) the middle of the mouth, px of the aligned face.
     """
     if native_loops():
         points = np.array([*np.asarray(eyes), mouth], np.float64)
@@ -151,7 +153,7 @@ def picture_measures(face: FloatArray, across: FloatArray, eyes: npt.ArrayLike, 
 
 
 def _patch(picture: npt.NDArray[Any], at: npt.ArrayLike, half: tuple[int, int]) -> npt.NDArray[Any]:
-    """The part of a picture around a point; ``half`` of its height and width."""
+    """The part of a picture around a point; ``half`` is half its height and half its width, px."""
     x, y = np.rint(np.asarray(at, dtype=np.float64)).astype(int)
     y, x = (min(max(int(place), reach), FACE - 1 - reach) for place, reach in zip((y, x), half, strict=True))
     return picture[y - half[0] : y + half[0] + 1, x - half[1] : x + half[1] + 1]
@@ -171,10 +173,10 @@ def _down(rows: int) -> FloatArray:
 
 
 def feature_rows(rows: Rows, motions: Motions, corrections: dict[int, Float64Array], places: Places) -> FloatArray:
-    """(T, features) `FEATURES` of frames, but for the rates, which are NaN.
+    """`FEATURES` of frames, (T, features). The rates are NaN.
 
-    Motions are scaled to exactly the time distance in their names: the earlier frame is the nearest there
-    is.
+    The earlier frame is the one nearest to the time distance in the feature's name. Motions are scaled to exactly this
+    distance.
     """
     count, pairs = len(rows.times), len(DISTANCES) + 1
     regions = motions.regions.reshape(count, pairs, len(REGIONS), 2)

@@ -1,4 +1,4 @@
-"""A face of a recording as it is followed: its rows, solved in parts so that no picture is kept."""
+"""The rows of a face that is being followed. They are solved in batches, so that no pictures are kept."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from htnet.recordings.faces import SeenFace, inverse, upright
 from htnet.recordings.measure import COLUMN, DISTANCES, FEATURES, HEAD, Places, Rows, feature_rows
 from htnet.recordings.track import GAPS, FaceTrack
 
-# Rows that are solved at a time; and those for which room is made at first and then, several MB: the system grows an
-# array of that size where it lies, and pages that nothing was written to take no memory.
+# Number of rows that are solved at a time, for which memory is reserved at first, and by which it grows later. These
+# are several MB: arrays of this size grow in place, and pages that were not written to take up no memory.
 _PART, _ROOM, _MORE = 64, 16_384, 4096
-# Half the width in time of the straight line that is fitted to the detector's points, s, and the time over which the
-# head's speed is taken.
+# Half width of the window in which a straight line is fitted to the detected points, s, and the time over which the
+# speed of the head is measured, s.
 _SMOOTH, _SPEED = 1.0, 0.1
-# Room between the points and the edge of the frame, in distances between the eyes, below which a part of the face is
-# not seen (see `htnet.preprocess.landmarks.verify`).
+# Distance between the points and the edge of the frame, in distances between the eyes, below which a part of the face
+# is outside the frame (see `htnet.preprocess.landmarks.verify`).
 _EDGE = 0.16
 _TINY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What the detector saw of the face: in px of the aligned face, so the head's motion has no part in it."""
+    """A detection of the face, in px of the aligned face, so that it does not depend on the head's motion."""
 
     row: int
     time: float
@@ -43,7 +43,7 @@ class _Look:
 
 
 class _FeatureRows:
-    """Rows of `FEATURES` that grow in place: most of what a long recording leaves, never held twice."""
+    """Rows of `FEATURES` that grow in place. They are most of the memory of a long recording, and are never copied."""
 
     def __init__(self) -> None:
         self._held, self._count = _no_rows(), 0
@@ -52,11 +52,11 @@ class _FeatureRows:
         return self._count
 
     def __getstate__(self) -> dict[str, object]:
-        """Without the room that is left."""
+        """The state without the unused memory."""
         return {"_held": self._held[: self._count], "_count": self._count}
 
     def add(self, rows: FloatArray) -> None:
-        """Rows after those that are there."""
+        """Append rows."""
         end = self._count + len(rows)
         if end > len(self._held):
             self._make_room(end)
@@ -64,15 +64,15 @@ class _FeatureRows:
         self._count = end
 
     def cut(self, count: int) -> None:
-        """Forget all rows but the first ones."""
+        """Keep only the first ``count`` rows."""
         self._count = min(self._count, count)
 
     def copy(self, first: int) -> FloatArray:
-        """The rows from one on."""
+        """A copy of the rows from ``first`` on."""
         return self._held[first : self._count].copy()
 
     def take(self) -> FloatArray:
-        """All rows, handed over: none are left here."""
+        """Return all rows and release them here."""
         self._resize(self._count)
         found = self._held
         self._held, self._count = _no_rows(), 0
@@ -87,7 +87,7 @@ class _FeatureRows:
     def _resize(self, count: int) -> None:
         if not self._held.flags.owndata:  # read from a file
             self._held = self._held.copy()
-        # Nothing else refers to the rows.
+        # There are no other references to the rows.
         self._held.resize((count, len(FEATURES)), refcheck=False)
 
 
@@ -99,10 +99,10 @@ class Recorder:
     """The rows of one face."""
 
     def __init__(self, number: int, first: int) -> None:
-        """Begin.
+        """Start without rows.
 
         Args:
-            number: of the face among those of the recording.
+            number: number of the face in the recording.
             first: number of its first frame.
         """
         self.number = number
@@ -121,13 +121,13 @@ class Recorder:
         self._places = Places()
 
     def start(self) -> None:
-        """The next row begins a segment."""
+        """Start a segment with the next row."""
         self._solve()
         self._places = Places()
         self.starts.append(self.count)
 
     def add_gap(self, frame: int, time: float, reason: str) -> None:
-        """A frame in which the face cannot be measured."""
+        """Add a frame in which the face cannot be measured."""
         self._add(frame, time, np.full((2, 3), np.nan), np.nan, reason)
         self._fill()
 
@@ -142,40 +142,40 @@ class Recorder:
         key: int,
         picture: FloatArray,
     ) -> None:
-        """A frame, see `htnet.recordings.measure.Rows`."""
+        """Add a frame, see `htnet.recordings.measure.Rows`."""
         self._add(frame, time, matrix, quality, "")
         self._open.append((self.count - 1, sums, spans, key, picture))
         if len(self._open) >= _PART:
             self._solve()
 
     def repeat(self, frame: int, time: float) -> None:
-        """A frame that shows the same as the one before."""
+        """Add a frame that is identical to the previous one."""
         self._solve()
         self._add(frame, time, self.matrices[-1], self.quality[-1], GAPS[self.gaps[-1]])
         self._fill(self._solved.copy(len(self._solved) - 1))
 
     def look(self, row: int, time: float, face: SeenFace, matrix: Float64Array) -> None:
-        """What the detector saw in a row."""
+        """Add a detection of the face in a row."""
         x, y, width, height = face.box
         corners = [[x, y], [x + width, y], [x, y + height], [x + width, y + height]]
         seen = (transform_points(matrix, face.points), transform_points(matrix, corners))
         self.looks.append(_Look(row, time, *seen, face.pose, face.score))
 
     def close_from(self, row: int, reason: str) -> None:
-        """The face cannot be measured from a row on, as is known only now."""
+        """Mark the rows from ``row`` on as a gap, because it turned out that the face could not be measured there."""
         code = GAPS.index(reason)
         for later in range(max(row, 0), self.count):
             self.gaps[later] = self.gaps[later] or code
 
     def turned_from(self, pose: Float64Array) -> int:
-        """The row at which a face turned away that was seen from the front at the last look, and has ``pose`` now."""
+        """Estimate the row at which the face turned away, between the last frontal detection and the current pose."""
         last = self.looks[-1]
         before, now = abs(float(last.pose[0])), abs(float(pose[0]))
         share = (TURNED - before) / (now - before) if now > TURNED > before else 0.5
         return last.row + 1 + int(max(0.0, share) * (self.count - 1 - last.row))
 
     def trim(self) -> None:
-        """Forget the rows at the end in which the face was not seen."""
+        """Remove the rows at the end in which the face was not measured."""
         self._solve()
         while self.count and self.gaps[-1]:
             self.count -= 1
@@ -184,7 +184,7 @@ class Recorder:
         self._solved.cut(self.count)
 
     def followed(self) -> float:
-        """Seconds for which the face was measured."""
+        """Time from the first to the last frame in which the face was measured, s."""
         seen = self._measured()
         return seen[-1] - seen[0] if seen else 0.0
 
@@ -197,10 +197,10 @@ class Recorder:
         return [time for time, gap in zip(self.times, self.gaps, strict=True) if not gap]
 
     def recent(self, since: float, sizes: tuple[int, int]) -> FaceTrack | None:
-        """The rows from a time on, as `finish` would tell them now; None where the face was not measured since.
+        """The track from a time on, as `finish` would return it now; None if the face was not measured since.
 
         Args:
-            since: s.
+            since: earliest time, s.
             sizes: (height, width) of a frame, px.
         """
         self._solve()
@@ -215,7 +215,7 @@ class Recorder:
         return recent.finish(sizes) if recent.followed() else None
 
     def finish(self, sizes: tuple[int, int]) -> FaceTrack:
-        """The track, in a frame of (height, width) px."""
+        """The finished track. ``sizes`` is (height, width) of a frame, px."""
         self.trim()
         features = self._solved.take()
         times = np.asarray(self.times)
@@ -272,7 +272,7 @@ class Recorder:
         self._open = []
 
     def _seen(self, times: Float64Array, matrices: Float64Array) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Points, boxes and poses of all rows: smoothed on the aligned face, and moved with the head from there."""
+        """Points, boxes and poses of all rows: detections, smoothed on the aligned face and moved with the head."""
         count = len(times)
         points, boxes = np.full((count, 5, 2), np.nan, np.float32), np.full((count, 4), np.nan, np.float32)
         poses = np.full((count, 3), np.nan, np.float32)
@@ -294,14 +294,14 @@ class Recorder:
 
 
 def smooth_looks(times: Float64Array, values: Float64Array, half: float = _SMOOTH) -> Float64Array:
-    """Values smoothed by a straight line through those within ``half`` a second, at each time.
+    """Smooth values by fitting a straight line to those within ``half`` s of each time.
 
-    A line has no lag, and at the ends it goes on as it came: nothing is bent there, as a mean would.
+    Unlike a moving average, a line has no lag, and keeps the slope at the ends.
 
     Args:
         times: (N,) s, rising.
         values: (N, K).
-        half: s.
+        half: half width of the window, s.
     """
     found = np.empty_like(values)
     for row, time in enumerate(times):
@@ -316,19 +316,19 @@ def smooth_looks(times: Float64Array, values: Float64Array, half: float = _SMOOT
 
 
 def _at_edge(points: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """In which rows an eye or a corner of the mouth lies at the edge of the frame."""
+    """The rows in which an eye or a corner of the mouth lies at the edge of the frame, as a mask."""
     seen = points[:, [0, 1, 3, 4]]
     eyes = np.hypot(*(points[:, 1] - points[:, 0]).T)
     room = np.minimum(seen + 0.5, np.array([size[1], size[0]]) - 0.5 - seen).min(axis=(1, 2))
-    return np.asarray(room < _EDGE * eyes)  # NaN is not
+    return np.asarray(room < _EDGE * eyes)  # False for NaN
 
 
 def _rates(features: FloatArray, times: Float64Array, segments: npt.NDArray[np.int64]) -> None:
-    """Fill in the head's speed: the change from up to 50 ms before to up to 50 ms after, within a segment."""
+    """Fill in the rates of `HEAD`: the change from up to 50 ms before to up to 50 ms after, within a segment."""
     half = _SPEED / 2 + _TINY
     before, after = np.searchsorted(times, times - half), np.searchsorted(times, times + half, "right") - 1
     start, end = np.searchsorted(segments, segments), np.searchsorted(segments, segments, "right") - 1
-    # At a low rate there may be no other frame so near: then the neighbors.
+    # At a low frame rate there may be no other frame within 50 ms; then the neighbors are used.
     rows = np.arange(len(times))
     before = np.maximum(np.minimum(before, rows - 1), start)
     after = np.minimum(np.maximum(after, rows + 1), end)
@@ -342,7 +342,7 @@ def _rates(features: FloatArray, times: Float64Array, segments: npt.NDArray[np.i
 def _cut(
     features: FloatArray, times: Float64Array, gaps: npt.NDArray[np.uint8], segments: npt.NDArray[np.int64]
 ) -> None:
-    """Remove what reaches over a gap, and all that was measured in one."""
+    """Set features to NaN in gaps, and where a motion would start before the segment."""
     features[gaps > 0] = np.nan
     start = np.searchsorted(segments, segments)
     for distance in DISTANCES:

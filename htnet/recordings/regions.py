@@ -11,13 +11,13 @@ import numpy as np
 from htnet.core.types import FloatArray
 from htnet.preprocess.video.face_motion import CELL, FACE
 
-#: Cells along a side of the aligned face.
+#: Number of cells along a side of the aligned face.
 GRID = FACE // CELL
 
 #: Rows and columns of cells (first, last) of each region, on the aligned face; left and right are those of the image.
-#: The template has the eyes on the line between rows 3 and 4, around columns 3 and 9, and the mouth's corners in row
-#: 10, columns 4 and 9. A cell is 0.16 distances between the eyes wide. Brows end a cell above the eyes, so lids
-#: that close are not seen in them.
+#: In the template, the eyes are on the line between rows 3 and 4, around columns 3 and 9, and the corners of the mouth
+#: in row 10, columns 4 and 9. A cell is 0.16 distances between the eyes wide. The brows end one cell above the eyes, so
+#: that closing lids do not affect them.
 REGION_CELLS: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = MappingProxyType(
     {
         "left_outer_brow": ((1, 2), (1, 3)),
@@ -39,14 +39,14 @@ REGION_CELLS: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = MappingPro
 #: Names of the regions, in the order of features.
 REGIONS = tuple(REGION_CELLS)
 
-# How much a cell counts for the head's motion before its own motion is known: the bridge of the nose and the skin
-# beside the eyes move with the skull, lids and lips on their own.
+# Initial weight of a cell in the fit of the head's motion: the bridge of the nose and the skin beside the eyes move
+# with the skull, while lids and lips move on their own.
 _RIGID, _SKIN, _MOVING = 1.0, 0.4, 0.15
 
 
 @cache
 def region_weights() -> FloatArray:
-    """(regions, cells) 1 if a cell belongs to a region, else 0."""
+    """(regions, cells): 1 if a cell belongs to a region, else 0."""
     weights = np.zeros((len(REGIONS), GRID, GRID), np.float32)
     for row, ((top, bottom), (left, right)) in enumerate(REGION_CELLS.values()):
         weights[row, top : bottom + 1, left : right + 1] = 1
@@ -55,7 +55,7 @@ def region_weights() -> FloatArray:
 
 @cache
 def rigid_weights() -> FloatArray:
-    """(cells,) how much each cell counts for the head's motion, 0..1."""
+    """(cells,) initial weight of each cell in the fit of the head's motion, 0..1."""
     weights = np.full((GRID, GRID), _SKIN, np.float32)
     weights[4:7, 5:9] = _RIGID  # nose
     weights[3:7, [1, -2]] = _RIGID  # beside the eyes
@@ -63,7 +63,7 @@ def rigid_weights() -> FloatArray:
     weights[1:3, 1:-1] = _MOVING
     weights[3:5, 2:6] = weights[3:5, 8:12] = _MOVING
     weights[8:, 3:11] = _MOVING
-    weights[[0, -1]] = weights[:, [0, -1]] = 0  # what enters the picture
+    weights[[0, -1]] = weights[:, [0, -1]] = 0  # the border, where new content enters the picture
     return weights.ravel()
 
 

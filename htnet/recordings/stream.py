@@ -1,4 +1,4 @@
-"""Frames of a recording, as a stream that ends neither at damage nor with the memory of the machine."""
+"""Frames of a recording as a stream, which skips damaged frames and holds only one frame in memory."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from htnet.preprocess.video.shots import GAP
 
 #: Why frames of a recording are missing: they cannot be decoded, the recording device dropped them, or it was paused.
 MISSING_REASONS = ("damaged", "dropped", "paused")
-#: Time without a frame from which on a recording counts as paused, s.
+#: A longer time without a frame, s, counts as a pause of the recording.
 PAUSE = 0.25
 
-# Frames that wait between the thread that decodes and the one that computes.
+# Number of frames that may wait between the thread that decodes and the one that computes.
 _AHEAD = 8
-# Frames after which a camera that gives none counts as gone.
+# Number of failed reads in a row after which a camera counts as disconnected.
 _CAMERA_TRIES = 30
 
 Item = TypeVar("Item")
@@ -43,9 +43,9 @@ class Missing:
         reason: one of `MISSING_REASONS`.
         before: number of the first frame after it.
         start: time of the last frame before it, s.
-        end: time of the first frame after it, s; the same as ``start`` at the end of the recording.
+        end: time of the first frame after it, s; equal to ``start`` at the end of the recording.
         frames: number of frames that cannot be decoded; 0 for other reasons.
-        detail: what was found, e.g. "cut off (900 of at least 1800 bytes)".
+        detail: kind of damage, e.g. "cut off (900 of at least 1800 bytes)".
     """
 
     reason: str
@@ -59,14 +59,14 @@ class Missing:
 class FrameStream:
     """Frames of a video, a folder of frames or a camera, each with its number and its time in seconds.
 
-    It is read once, from the beginning to the end; nothing is sought and only the frame that is requested is held.
-    Damaged frames do not end it: ``missing`` lists the gaps and grows while the stream is read.
+    It is read once, from beginning to end, without seeking, and holds only the current frame. Damaged frames do not end
+    it: ``missing`` lists the gaps, and grows while the stream is read.
 
     Attributes:
         source: the file, the folder or the camera.
-        fps: frames per second as stated, None if unknown.
-        warnings: what in the kind of the video speaks against measuring motion on it.
-        missing: what was missing so far.
+        fps: frames per second as stated by the source; None if unknown.
+        warnings: properties of the video that make measured motion less reliable.
+        missing: the gaps so far.
     """
 
     def __init__(
@@ -76,12 +76,13 @@ class FrameStream:
         fps: float | None = None,
         warnings: tuple[QualityWarning, ...] = (),
     ) -> None:
-        """Keep the source.
+        """Store the source.
 
         Args:
-            source: its name, for messages.
-            frames: frames with number and time, and instead of those that cannot be decoded their number and why.
-            fps: frames per second, None if unknown.
+            source: name of the source, for messages.
+            frames: frames with number and time; in place of each frame that cannot be decoded, its number and the
+                reason.
+            fps: frames per second; None if unknown.
             warnings: see `FrameStream`.
         """
         self.source = source
@@ -91,10 +92,10 @@ class FrameStream:
         self._frames = frames
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames.
+        """Iterate over the frames.
 
         Raises:
-            VideoError: the recording has not a single frame that can be decoded.
+            VideoError: none of the frames can be decoded.
             InputError: its frames have no times.
         """
         last: float | None = None
@@ -108,9 +109,7 @@ class FrameStream:
                 continue
             number = item.number or 0
             if item.time is None:
-                raise InputError(
-                    f"The frames of {self.source} have no times; give its frames per second too (fps, --fps)."
-                )
+                raise InputError(f"The frames of {self.source} have no times; give its frames per second (fps, --fps).")
             if damage:
                 self._note("damaged", number, item.time if last is None else last, item.time, damage)
                 damage = []
@@ -136,11 +135,11 @@ class FrameStream:
 def recording_stream(source: str | os.PathLike[str] | Video, *, fps: float | None = None) -> FrameStream:
     """The frames of a video file or a folder of frames, see `FrameStream`.
 
-    Numbers and times are those that `htnet.preprocess.open_video` gives them. After damage in a video whose frames are
-    predicted from each other, frames follow from the next key frame on.
+    Numbers and times are the same as with `htnet.preprocess.open_video`. If a video is damaged and its frames are
+    predicted from each other, reading continues at the next key frame.
 
     Args:
-        source: the file, the folder or a `Video`, of which only the part is read.
+        source: the file, the folder or a `Video`. If the `Video` is a part, only that part is read.
         fps: frames per second at which the recording was made; see `open_video`.
 
     Raises:
@@ -158,15 +157,15 @@ def _lossy(video: Video) -> tuple[QualityWarning, ...]:
     return (
         QualityWarning(
             "lossy_video",
-            f"The video is compressed with {video.codec}, which predicts frames from each other and lets weak motion "
-            "vanish. In tests 78 % of the micro-expressions were found in uncompressed recordings, 35 % in those of "
-            "H.264: expect that some are missed. If you can, record without such a codec (FFV1, or single images).",
+            f"The video is compressed with {video.codec}, which predicts frames from each other and removes weak "
+            "motion. In tests, 78 % of the micro-expressions were found in uncompressed recordings, but 35 % in H.264: "
+            "expect some to be missed. If you can, record without such a codec (FFV1, or single images).",
         ),
     )
 
 
 def announced_length(video: Video) -> float | None:
-    """How long a recording says it is, s: a hint for progress bars; None where it does not say."""
+    """Length that a recording states, s, for example for progress bars; None if it states none."""
     if video.fps is None:
         return None
     count = len(video.paths) if video.paths else readers.make_reader(video.reader).header(Path(video.source)).announced
@@ -183,10 +182,10 @@ def camera_stream(
     """The frames of a camera, each with the time at which it arrived; see `FrameStream`.
 
     Args:
-        number: of the camera, from 0, as OpenCV counts them.
-        seconds: how long it is watched; None until it gives no more frames.
-        open_camera: what opens it, instead of `cv2.VideoCapture`.
-        clock: seconds by a clock that does not jump.
+        number: number of the camera in OpenCV, from 0.
+        seconds: how long to record, s; None until the camera returns no more frames.
+        open_camera: function that opens the camera, instead of `cv2.VideoCapture`.
+        clock: function that returns the time of a monotonic clock, s.
 
     Raises:
         VideoError: there is no such camera.
@@ -230,14 +229,14 @@ def _camera_frames(capture: Any, number: int, seconds: float | None, clock: Call
 
 
 def read_ahead(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:
-    """The same items, made in a thread of its own while those before them are worked on.
+    """Iterate over items in a separate thread, so that the next ones are produced while the caller works.
 
-    An error in the thread is raised here, after the items before it. The thread ends with the iteration, also where
-    that is given up.
+    An error in the thread is raised here, after the items before it. The thread ends with the iteration, even if the
+    caller does not finish it.
 
     Args:
         items: what the thread iterates over.
-        ahead: most items that wait.
+        ahead: largest number of waiting items.
     """
     waiting: queue.Queue[tuple[str, Any]] = queue.Queue(max(1, ahead))
     given_up = threading.Event()
@@ -257,7 +256,7 @@ def read_ahead(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:
                 if not hand_over("item", item):
                     return
             hand_over("end", None)
-        except BaseException as error:  # handed to the thread that asks
+        except BaseException as error:  # passed on to the consuming thread
             hand_over("error", error)
 
     thread = threading.Thread(target=make, daemon=True)
@@ -276,6 +275,6 @@ def read_ahead(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:
 
 
 def thumbnail(pixels: ByteArray) -> ByteArray:
-    """Every n-th green pixel of a frame, some 64 by 36 of them, for comparing whole pictures."""
+    """Every n-th green pixel of a frame, about 64 x 36 of them, for comparing whole pictures."""
     height, width = pixels.shape[:2]
     return pixels[:: max(1, height // 36), :: max(1, width // 64), 1]

@@ -1,4 +1,4 @@
-"""Curves of a recording as files: a table to look at, and an archive that is read back."""
+"""Curves of a recording as files: a CSV table for users, and an archive that htnet can read again."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ TABLE_COLUMNS = (
     *("box_left", "box_top", "box_width", "box_height"),
     *(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy"),
 )
-# Changes with what the archive holds.
+# Version of the archive format.
 _VERSION = 1
 _ARRAYS = tuple(field.name for field in dataclasses.fields(FaceTrack) if field.name not in ("number", "segments"))
 
 
 def write_table(found: RecordingCurves, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write what was measured of a recording.
+    """Write the measurements of a recording.
 
     Args:
         found: the curves.
-        path: a file that ends in .csv: one row for every face and frame, `TABLE_COLUMNS` and `CURVES`, empty in gaps;
-            or in .npz, an archive with all features, which `read_curves` reads back.
+        path: a file that ends in .csv for a table with one row for every face and frame, with the columns
+            `TABLE_COLUMNS` and `CURVES`, empty in gaps; or in .npz for an archive with all features, which
+            `read_curves` reads.
         overwrite: replace a file that exists.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
@@ -64,7 +65,7 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
     """Read an archive that `write_table` wrote.
 
     Raises:
-        InputError: it is not such an archive, or one of another version.
+        InputError: it is not such an archive, or it is from another version.
     """
     cure = "Give a .npz file that htnet.recordings.write_table wrote, or measure the recording again."
     try:
@@ -72,7 +73,7 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
         with np.load(path, allow_pickle=False) as archive:
             head = parse_json(str(archive["recording"]))
             if head.pop("version") != _VERSION or head.pop("features") != list(FEATURES):
-                raise InputError(f"{path} is an archive of another version of htnet. {cure}")
+                raise InputError(f"{path} is an archive from another version of htnet. {cure}")
             tracks = tuple(
                 FaceTrack(
                     number=number,

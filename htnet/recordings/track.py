@@ -1,4 +1,4 @@
-"""A face of a recording: where it is in every frame, and how it moves."""
+"""A face of a recording: its position in every frame, and its motion."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from htnet.core.types import MOTION_REGIONS, Float64Array, FloatArray, QualityWa
 from htnet.recordings.measure import COLUMN, FEATURES
 from htnet.recordings.stream import Missing
 
-#: Why a face is not measured in a frame, by the numbers in `FaceTrack.gaps`: it is (""), it was not found, looks aside,
-#: up or down, or is cut off by the edge of the frame.
+#: Reasons why a face is not measured in a frame, by the numbers in `FaceTrack.gaps`: it is measured (""), it was not
+#: found, it looks aside, up or down, or it is cut off by the edge of the frame.
 GAPS = ("", "lost", "turned", "edge")
 #: Names of `FaceTrack.curves`.
 CURVES = (
@@ -22,10 +22,10 @@ CURVES = (
     *("mouth_oscillation", "head_x", "head_y", "head_roll", "head_size", "head_speed", "light"),
 )
 
-# The open eye: aperture at this quantile of all rows.
+# An eye is open at this quantile of its aperture over all rows.
 _OPEN = 0.9
-# Speech opens and closes the mouth two to eight times a second: half the width of the window of its strength, s, and of
-# the slower motion that is taken out.
+# Half widths of the windows in which the strength of the mouth's oscillation is measured, and in which slower motion is
+# averaged and subtracted, s. Speech opens and closes the mouth two to eight times a second.
 _WINDOW, _SLOW = 0.5, 0.25
 
 
@@ -34,15 +34,15 @@ class FaceTrack:
     """One face of a recording, from the first frame that shows it to the last; N frames.
 
     Attributes:
-        number: of the face, from 0, in the order in which they appear.
+        number: number of the face, from 0, in order of appearance.
         frames: (N,) int64, numbers of the frames in the recording.
-        times: (N,) float64, s.
+        times: (N,) float64, times of the frames, s.
         points: (N, 5, 2) float32, the five points in px of the frame, moved with the head; NaN in gaps.
         boxes: (N, 4) float32, left, top, width and height, px of the frame; NaN in gaps.
         poses: (N, 3) float32: turn, height of the nose and roll, see `htnet.preprocess.pose.FaceShape`; NaN in gaps.
-        quality: (N,) float32, how much the aligned face is like it was in the last seconds: a correlation, at most 1.
-        gaps: (N,) uint8, index in `GAPS` of the reason why the face is not measured, 0 if it is.
-        segments: first and last row of each stretch without a gap; nothing is measured across their borders.
+        quality: (N,) float32, similarity of the aligned face to that of the last seconds: a correlation, at most 1.
+        gaps: (N,) uint8, index in `GAPS` of the reason why the face is not measured; 0 if it is measured.
+        segments: first and last row of each stretch without a gap; no motion is measured across their borders.
         features: (N, len(FEATURES)) float32, see `htnet.recordings.FEATURES`; NaN in gaps and where a
             motion would start before the segment.
     """
@@ -73,23 +73,24 @@ class FaceTrack:
         return self.features[:, COLUMN[name]]
 
     def gap(self, row: int) -> str:
-        """Why the face is not measured in a row, one of `GAPS`; "" if it is."""
+        """The reason why the face is not measured in a row, one of `GAPS`; "" if it is measured."""
         return GAPS[self.gaps[row]]
 
     @property
     def curves(self) -> dict[str, FloatArray]:
-        """Curves by name, (N,) float32 each, NaN in gaps; places are px of a 224 px face and 0 as each segment begins.
+        """Curves by name, (N,) float32 each, NaN in gaps.
 
-        Left and right are the sides of the image; those of action units are the subject's own.
+        Positions are in px of a 224 px face, and 0 at the start of each segment. Left and right are the sides of the
+        image; those of action units are the subject's own.
 
-        - left_brow, right_brow: upward.
-        - left_eye_opening, right_eye_opening: 1 as wide as the eye usually is, less as it closes; of the eye's picture,
-          so that the brow's motion has no part in it.
-        - mouth_opening: how far the chin has gone from the upper lip; lips that part show what was not there before, so
-          that their own motion cannot be followed.
-        - left_mouth_corner_out and so on: outward and upward.
-        - mouth_oscillation: root mean square of what the mouth's opening swings within a second, as in speech.
-        - head_x, head_y, head_roll (degrees), head_size (1 as it begins), head_speed (px a second).
+        - left_brow, right_brow: upward position of the brow.
+        - left_eye_opening, right_eye_opening: 1 if the eye is as wide open as usual, less as it closes. It is measured
+          from the picture of the eye, so motion of the brow does not affect it.
+        - mouth_opening: how far the chin has moved away from the upper lip. The chin is used instead of the lower lip,
+          because parting lips uncover new content, so their motion cannot be followed.
+        - left_mouth_corner_out and so on: outward and upward position of the corner.
+        - mouth_oscillation: root mean square of the oscillation of mouth_opening within a second, as in speech.
+        - head_x, head_y (px), head_roll (degrees), head_size (1 at the start of the segment), head_speed (px per s).
         - light: mean gray level of the face.
         """
         found: dict[str, npt.NDArray[np.floating]] = {}
@@ -121,10 +122,10 @@ class FaceTrack:
         return {name: found[name].astype(np.float32) for name in CURVES}
 
     def regions(self, distance: str = "0.2s") -> FloatArray:
-        """(N, 3) length of the motion of each of `htnet.types.MOTION_REGIONS` within a time, as `spot` tells it, px.
+        """(N, 3) length of the motion of each of `htnet.types.MOTION_REGIONS` over a time, px, as returned by `spot`.
 
         Args:
-            distance: one of the distances in the features' names, e.g. "0.2s".
+            distance: time as in the names of the features, e.g. "0.2s".
         """
         parts = {
             "brows": ("left_outer_brow", "left_inner_brow", "right_inner_brow", "right_outer_brow"),
@@ -139,11 +140,13 @@ class FaceTrack:
 
 
 def oscillation(values: FloatArray, times: Float64Array) -> FloatArray:
-    """Strength of the swings of a curve: of what is left of it beside its mean over half a second, the root mean square
-    over a second. Windows are cut at the ends, and symmetric there, so a slope is not taken for a swing.
+    """Strength of the oscillation of a curve.
+
+    The curve's mean over half a second is subtracted, and the root mean square taken over a second. At the ends,
+    windows are shortened on both sides, so that a slope does not count as oscillation.
 
     Args:
-        values: (N,) of one segment.
+        values: (N,) values of one segment.
         times: (N,) s.
     """
     swing = values - _window_mean(values.astype(np.float64), times, _SLOW)
@@ -151,7 +154,7 @@ def oscillation(values: FloatArray, times: Float64Array) -> FloatArray:
 
 
 def _window_mean(values: Float64Array, times: Float64Array, half: float) -> Float64Array:
-    """Mean over a window of ``half`` s to either side, and less where one side has less."""
+    """Mean over a window of ``half`` s to either side, or less on both sides near an end."""
     reach = np.minimum(half, np.minimum(times - times[0], times[-1] - times)) + 1e-6
     low, high = np.searchsorted(times, times - reach), np.searchsorted(times, times + reach, "right")
     total = np.concatenate([[0.0], np.cumsum(values)])
@@ -160,18 +163,18 @@ def _window_mean(values: Float64Array, times: Float64Array, half: float) -> Floa
 
 @dataclass(frozen=True, eq=False)
 class RecordingCurves:
-    """What was seen of the faces of a recording.
+    """The measured faces of a recording.
 
     Attributes:
         source: the file, the folder or the camera.
-        fps: frames per second, None if unknown.
+        fps: frames per second; None if unknown.
         size: (height, width) of a frame, px.
         frames: number of frames that were read.
-        duration: time of the last of them, s.
-        tracks: the faces, in the order in which they appear.
+        duration: time of the last frame, s.
+        tracks: the faces, in order of appearance.
         missing: stretches without frames.
-        cuts: numbers of frames that begin another shot.
-        warnings: what speaks against measuring motion on the recording.
+        cuts: numbers of the frames that begin a new shot.
+        warnings: reasons to doubt the measured motion.
     """
 
     source: str

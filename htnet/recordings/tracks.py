@@ -1,4 +1,4 @@
-"""Faces of a recording found, followed, lost and found again, one frame at a time."""
+"""Tracking of faces in a recording, one frame at a time: faces are found, followed, lost and found again."""
 
 from __future__ import annotations
 
@@ -33,53 +33,54 @@ from htnet.recordings.recorder import Recorder
 from htnet.recordings.stream import PAUSE, thumbnail
 from htnet.recordings.track import FaceTrack
 
-#: Time between two looks of the detector at a face that is followed, and at the whole frame where one is followed and
-#: where none is, s.
+#: Time between two detections around a followed face, in the whole frame while a face is followed, and in the whole
+#: frame while none is, s.
 LOOK, SCAN, SEARCH = 0.2, 1.0, 0.1
-#: Longest time after which a face that comes back at its place is taken for the same, s.
+#: Longest time after which a lost face that reappears near its position counts as the same face, s.
 FORGET = 3.0
-#: Faces that are measured for less are none, s.
+#: Faces that were measured for less than this are discarded, s.
 SHORTEST = 0.3
 
-# A face is doubted at once below the first correlation with the frame before or the second with the key face; and lost
-# after this many looks in vain.
+# Correlations with the previous frame and with the key face below which a face is checked at once; and number of failed
+# detections in a row after which it is lost.
 _LIKE_LAST, _LIKE_KEY, _MISSES = 0.5, 0.2, 2
-# Another face is in its place if the picture of the face correlates by less with that of the frame before, also where
-# its own points align it. Heads that move have 0.57 or more from frame to frame, a photographed face beside any other
-# has up to 0.26, drawn faces beside each other up to 0.82.
+# Another face has taken its place if the correlation with the previous frame is lower, even after alignment by the
+# detected points. From frame to frame, moving heads have 0.57 or more; two different photographed faces have up to
+# 0.26, different drawn faces up to 0.82.
 _ANOTHER = 0.55
-# Faces are beside each other if their middles are less than so many widths of the larger one apart.
+# Faces are next to each other if the distance of their centers is less than this, in widths of the larger one.
 _BESIDE = 1.5
-# The same face: its box overlaps by so much; its points lie where they are expected, in distances between the eyes, and
-# their size is the same within a factor.
+# A detection is the same face if its box overlaps by at least this, its points are at most this far from their expected
+# positions, in distances between the eyes, and their size differs by at most this factor.
 _SAME_BOX, _SAME_PLACE, _SAME_SIZE = 0.3, 0.35, 1.4
-# Two faces that are followed are one if their boxes overlap by more.
+# Two followed faces are the same if their boxes overlap by more than this.
 _ONE = 0.5
-# A face that comes back: its middle at most so many widths away, its size within a factor; and the time over which its
-# speed is taken, s.
+# A lost face has reappeared if its center is at most this many widths away and its size differs by at most this factor;
+# and the time over which its speed is measured, s.
 _BACK, _BACK_SIZE, _WAY = 1.5, 1.6, 0.5
-# A new key face is taken after the first time, s, if the face is calm, and after the second in any case; or below this
-# correlation with it. The alignment is mended by at most so many px of the aligned face then.
+# A new key face is taken after the first time if the face is calm, after the second time in any case, s, or if the
+# correlation with the key face is below the third value. The alignment is then corrected by at most the fourth value,
+# px of the aligned face.
 _KEY, _OLD_KEY, _UNLIKE, _MEND = 4.0, 8.0, 0.5, 0.5
-# Calm: the picture changes by at most so many times the usual.
+# A face is calm if its picture changes by at most this many times the median.
 _CALM = 1.1
-# The picture is warped anew if it is off by more than this, px of the aligned face.
+# The picture is warped again if the alignment is off by more than this, px of the aligned face.
 _OFF = 0.25
-# A face whose correlation with the frame before is below the first may have gone far, above the second it stays within
-# reach of the fine steps.
+# Below the first correlation with the previous frame, a face may have moved far; above the second, fine steps suffice.
 _FAST, _SLOW = 0.9, 0.98
-# Earlier faces count for a distance in time if they lie within this share of it, and half a frame.
+# An earlier frame is used for a time distance if its distance differs by at most this fraction or half a frame.
 _NEAR = 0.3
-# Another shot: the whole pictures correlate by less, and differ by more gray levels.
+# A frame begins a new shot if the correlation of the whole pictures is lower, and the mean difference larger (gray
+# levels).
 _CUT_ALIKE, _CUT_DIFFERENT = 0.5, 12.0
 _TINY = 1e-6
 
 
 class Follower:
-    """One face that is followed."""
+    """Follows one face."""
 
     def __init__(self, number: int, frame: Frame, face: SeenFace, finder: FaceFinder) -> None:
-        """Begin at a frame in which the face is seen from the front."""
+        """Start at a frame in which the face is frontal."""
         self.recorder = Recorder(number, frame.number or 0)
         self.box = face.box
         self.lost_at: float | None = None
@@ -90,7 +91,7 @@ class Follower:
         self.start(frame, face)
 
     def start(self, frame: Frame, face: SeenFace) -> None:
-        """Begin a segment."""
+        """Start a segment."""
         time = frame.time or 0.0
         self.recorder.start()
         self.lost_at, self._turned, self._misses, self._next_look = None, False, 0, time + LOOK
@@ -107,8 +108,10 @@ class Follower:
         self._carry_box(face)
 
     def follow(self, frame: Frame, *, repeated: bool = False) -> None:
-        """The next frame; afterwards ``lost_at`` says since when the face is lost, and ``replaced`` that another face
-        is in its place here, so that it ended with the frame before.
+        """Process the next frame.
+
+        Afterwards ``lost_at`` is the time at which the face was lost, or None. ``replaced`` is True if another face has
+        taken its place, so that this one ended with the previous frame.
         """
         time = frame.time or 0.0
         if repeated and not self._turned:
@@ -122,7 +125,7 @@ class Follower:
         self._last_time = time
 
     def lose(self, time: float, row: int) -> None:
-        """The face was not seen from a row on."""
+        """Mark the face as lost from a row on."""
         self.recorder.close_from(row, "lost")
         self.lost_at = time
         seen = self.recorder.times[row - 1] if row else time
@@ -130,15 +133,18 @@ class Follower:
             self._way.pop()
 
     def idle(self, frame: Frame) -> None:
-        """A frame in which a lost face was not found."""
+        """Add a frame in which the lost face was not found."""
         self.recorder.add_gap(frame.number or 0, frame.time or 0.0, "lost")
 
     def comes_back(self, face: SeenFace, time: float) -> bool:
-        """Whether a face may be this one, which was lost."""
+        """Whether a detected face may be this one, which was lost."""
         return self.away(face, time) <= _BACK and 1 / _BACK_SIZE < float(face.box[2] / self.box[2]) < _BACK_SIZE
 
     def away(self, face: SeenFace, time: float) -> float:
-        """How far a face is from where this one was lost, or from where it would be had it gone on; in its widths."""
+        """Distance of a detected face from where this one was lost, or from where it would be at its last speed.
+
+        The smaller of the two is returned, in widths of this face.
+        """
         (last, there), (first, before) = self._way[-1], self._way[0]
         speed = (there - before) / max(last - first, _TINY)
         middle = face.box[:2] + face.box[2:] / 2
@@ -146,7 +152,7 @@ class Follower:
         return min(float(np.hypot(*(middle - place))) for place in ways) / float(self.box[2])
 
     def is_beside(self, other: Follower) -> bool:
-        """Whether two faces are so near that one may hide a part of the other."""
+        """Whether two faces are so close that one may hide a part of the other."""
         apart = self.box[:2] + self.box[2:] / 2 - other.box[:2] - other.box[2:] / 2
         return float(np.hypot(*apart)) < _BESIDE * max(self.box[2], other.box[2])
 
@@ -157,7 +163,7 @@ class Follower:
 
     def _step(self, frame: Frame) -> None:
         time = frame.time or 0.0
-        # The head goes on as it went.
+        # Start from the position that the head would have at constant speed.
         drift = compose(compose(self._matrix, inverse(self._before)), self._matrix)
         shift = transform_points(drift, transform_points(inverse(self._matrix), [MIDDLE]))
         matrix = self._matrix.copy()
@@ -180,13 +186,13 @@ class Follower:
             if settings is COARSE and alike > _SLOW:
                 continue
             step = head_step(key, image, settings)
-            if size_of(step) > _OFF:  # what is left is seen against the key face
+            if size_of(step) > _OFF:  # smaller errors are measured as motion from the key face
                 matrix = compose(step, matrix)
                 gray = gray_face(frame, matrix)
                 image = even_light(gray)
                 like_last = correlation(self._last.image, image)
         like_key = correlation(self._key.image, image)
-        # Where faces pass each other, one hides the other.
+        # When faces pass each other, one may hide the other, so the check is skipped.
         if like_last < _ANOTHER and not self.crowded and self._is_another(frame, matrix):
             self.replaced = True
             return
@@ -220,8 +226,8 @@ class Follower:
         self._ring.append((time, texture))
 
     def _earlier(self, time: float) -> tuple[list[Texture], Float64Array]:
-        """The face at each of `DISTANCES` before a time, and the true distances; the key face and NaN if there is
-        none.
+        """The face at each of `DISTANCES` before a time, and the actual distances, s. If there is none, the key face
+        and NaN.
         """
         faces, spans = [], np.full(len(DISTANCES), np.nan)
         times = np.array([at for at, _ in self._ring])
@@ -237,11 +243,11 @@ class Follower:
         return faces, spans
 
     def _look(self, frame: Frame, matrix: Float64Array, doubted: bool) -> bool:
-        """Ask the detector; False if the face is not followed any more in this frame."""
+        """Detect the face near its position. Returns False if it cannot be measured in this frame."""
         time = frame.time or 0.0
         faces = self._finder.near(frame, matrix)
         face = self._expected(faces, matrix)
-        if face is None:  # the points of a profile lie elsewhere
+        if face is None:  # the points of a profile are not at the expected positions
             aside = (other for other in faces if overlap(other.box, self.box) > _SAME_BOX and not other.frontal())
             face = next(aside, None)
         if face is None:
@@ -265,7 +271,7 @@ class Follower:
         return True
 
     def _is_another(self, frame: Frame, matrix: Float64Array) -> bool:
-        """Whether the face that is where this one was looks like another one, also where its own points align it."""
+        """Whether the face at this position is another one: it looks different even after alignment by its points."""
         faces = [f for f in self._finder.near(frame, matrix) if overlap(f.box, self.box) > _SAME_BOX and f.frontal()]
         if not faces:
             return False
@@ -279,7 +285,7 @@ class Follower:
         return correlation(self._last.image, image) < _ANOTHER
 
     def _expected(self, faces: Iterable[SeenFace], matrix: Float64Array) -> SeenFace | None:
-        """The one of several faces that lies where the followed one must."""
+        """The detected face nearest to the expected position; None if none is close enough."""
         eyes = float(np.hypot(*(PLACES[1] - PLACES[0])))
         best, nearest = None, _SAME_PLACE * eyes
         for face in faces:
@@ -291,7 +297,7 @@ class Follower:
         return best
 
     def _wait(self, frame: Frame) -> None:
-        """A frame of a face that looks aside."""
+        """Process a frame while the face looks aside."""
         time = frame.time or 0.0
         if time + _TINY >= self._next_look:
             self._next_look = time + SEARCH
@@ -309,7 +315,7 @@ class Follower:
         self.recorder.add_gap(frame.number or 0, time, "turned")
 
     def _resume(self, frame: Frame) -> None:
-        """The first frame after a pause, in which nothing is followed."""
+        """Process the first frame after a pause of the recording, over which no motion is followed."""
         faces = [f for f in self._finder.near(frame, self._matrix) if overlap(f.box, self.box) > _SAME_BOX]
         face = max(faces, key=lambda f: overlap(f.box, self.box), default=None)
         if face is not None and face.frontal():
@@ -326,7 +332,7 @@ class Follower:
         self._eyes, self._mouth = points[:2], points[3:].mean(axis=0)
 
     def _mending(self) -> Float64Array:
-        """What brings the detector's points, by and large, nearer to where they belong."""
+        """A correction of the alignment that moves the detected points, on average, nearer to their positions."""
         whole = align(np.mean(self._points, axis=0))
         share = min(1.0, _MEND / max(size_of(whole), _TINY))
         still = np.hstack([np.eye(2), np.zeros((2, 1))])
@@ -335,7 +341,7 @@ class Follower:
         return np.asarray(mended)
 
     def _carry_box(self, face: SeenFace | None = None) -> None:
-        """The box of this frame: that of a face, or the last one moved with the head."""
+        """Set the box for this frame: that of the detected face, or else the last one, moved with the head."""
         if face is not None:
             x, y, width, height = face.box
             self._corners = transform_points(
@@ -351,7 +357,7 @@ class Follower:
 
 
 def _aligned(face: SeenFace, otherwise: Float64Array) -> Float64Array:
-    """The alignment of a face that looks aside; the one before where its points allow none."""
+    """The alignment of a face that looks aside, or ``otherwise`` if its points cannot be aligned."""
     try:
         return align(face.points)
     except LandmarkError:
@@ -359,22 +365,22 @@ def _aligned(face: SeenFace, otherwise: Float64Array) -> Float64Array:
 
 
 class Tracker:
-    """All faces of a recording.
+    """Follows all faces of a recording.
 
     Attributes:
-        cuts: numbers of the frames that begin another shot.
+        cuts: numbers of the frames that begin a new shot.
         frames: number of frames so far.
         size: (height, width) of the last frame, px.
-        time: of the last frame, s.
-        numbers: of the faces that `finish` gave, in their order, those by which they went before.
-        short: seconds and frames of each face that was measured for less than `SHORTEST` and left out.
+        time: time of the last frame, s.
+        numbers: for each track that `finish` returned, the number that the face had before.
+        short: time, s, and number of frames of each face that was measured for less than `SHORTEST` and left out.
     """
 
     def __init__(self, finder: FaceFinder) -> None:
-        """Begin.
+        """Start without faces.
 
         Args:
-            finder: what finds faces in a frame.
+            finder: finds faces in a frame.
         """
         self.cuts: list[int] = []
         self.frames = 0
@@ -392,7 +398,7 @@ class Tracker:
         self._count = 0
 
     def step(self, frame: Frame) -> None:
-        """The next frame, with its number and time."""
+        """Process the next frame, which must have a number and a time."""
         thumb = thumbnail(frame.pixels)
         repeated = False
         if self._thumb is not None and self._pixels is not None:
@@ -427,7 +433,7 @@ class Tracker:
         self._lost = [face for face in self._lost if self.time - (face.lost_at or 0.0) <= FORGET]
 
     def finish(self) -> tuple[FaceTrack, ...]:
-        """The faces of the whole recording."""
+        """The tracks of the whole recording."""
         for face in (*self._active, *self._lost):
             self._finish(face)
         self._active, self._lost = [], []
@@ -442,24 +448,24 @@ class Tracker:
                 yield face.recorder.number, face.box
 
     def recent(self, since: float) -> tuple[FaceTrack, ...]:
-        """The faces from a time on, as far as they are known; numbers are not those that `finish` gives them.
+        """The tracks from a time on, as far as they are known. Their numbers differ from those that `finish` assigns.
 
         Args:
-            since: s. Faces that ended before are left out.
+            since: earliest time, s. Faces that ended before are left out.
         """
         found = [face.recorder.recent(since, self.size) for face in (*self._active, *self._lost)]
         ended = [track for track in self._done if track.times[-1] >= since]
         return tuple(sorted((*ended, *(track for track in found if track is not None)), key=lambda t: t.number))
 
     def _end(self, frame: Frame) -> None:
-        """Another shot: faces of the one before end."""
+        """End all faces, because a new shot begins."""
         self.cuts.append(frame.number or 0)
         for face in (*self._active, *self._lost):
             self._finish(face)
         self._active, self._lost, self._next_scan = [], [], -math.inf
 
     def _end_replaced(self) -> None:
-        """Faces end where another face is in their place, which is looked for at once."""
+        """End the faces whose place another face has taken, and search for that face at once."""
         ended = [face for face in self._active if face.replaced]
         self._active = [face for face in self._active if not face.replaced]
         for face in ended:
@@ -474,7 +480,7 @@ class Tracker:
             self.short.append((seconds, face.recorder.measured))
 
     def _part(self, frame: Frame) -> None:
-        """Of two faces that run into one, the one that is less like itself is hidden by the other."""
+        """If two faces merge, mark the one that is less similar to its key face as lost, because it is hidden."""
         seen = [face for face in self._active if face.lost_at is None]
         for at, one in enumerate(seen):
             for other in seen[at + 1 :]:
@@ -483,7 +489,7 @@ class Tracker:
                     hidden.lose(self.time, hidden.recorder.looks[-1].row + 1)
 
     def _scan(self, frame: Frame) -> list[Follower]:
-        """Look at the whole frame; the lost faces that came back."""
+        """Search the whole frame for faces. Returns the lost faces that reappeared."""
         back = []
         for face in sorted(self._finder.everywhere(frame), key=lambda face: -float(face.box[2])):
             if any(overlap(face.box, known.box) > _SAME_BOX for known in self._active) or not face.frontal():
@@ -492,7 +498,7 @@ class Tracker:
             if known:
                 nearest = min(known, key=lambda lost: lost.away(face, self.time))
                 if nearest.recorder.frames[-1] == frame.number:
-                    continue  # lost in this very frame: the next one will tell
+                    continue  # lost in this frame; the next one decides
                 nearest.start(frame, face)
                 back.append(nearest)
                 self._active.append(nearest)
@@ -503,7 +509,7 @@ class Tracker:
 
 
 def is_cut(before: ByteArray, now: ByteArray) -> bool:
-    """Whether a frame shows another shot than the one before, by their `thumbnail`."""
+    """Whether a frame begins a new shot, by the `thumbnail` of this frame and the previous one."""
     if before.shape != now.shape:
         return True
     one, other = before.astype(np.float32), now.astype(np.float32)

@@ -129,9 +129,9 @@ def damaged(path):
     [
         (damaged, "is damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "is damaged"),
-        (lambda path: path.write_bytes(b""), "is not what was kept"),
-        (lambda path: path.write_bytes(b"3\n"), "is not what was kept"),
-        (lambda path: path.write_bytes(b'{"version": 0, "key": {}}\n'), "was kept of something else"),
+        (lambda path: path.write_bytes(b""), "is not the stored progress"),
+        (lambda path: path.write_bytes(b"3\n"), "is not the stored progress"),
+        (lambda path: path.write_bytes(b'{"version": 0, "key": {}}\n'), "is the progress of something else"),
     ],
 )
 def test_what_is_damaged_is_ignored_with_a_message(video, whole, steps, part, change, message):
@@ -154,7 +154,7 @@ def test_what_is_damaged_is_ignored_with_a_message(video, whole, steps, part, ch
 )
 def test_what_was_kept_of_something_else_is_ignored(video, steps, part, name, change, monkeypatch):
     changed = change(video, monkeypatch) or video
-    with pytest.warns(UserWarning, match=f"kept of something else: .*{name}.* differ"):
+    with pytest.warns(UserWarning, match=f"progress of something else: .*{name}.* differ"):
         recording_curves(changed, Finder(faces_at), kept=KeptProgress(part))
     assert len(steps) in (COUNT - 5, COUNT)
 
@@ -163,7 +163,7 @@ def test_another_finder_begins_anew(video, part):
     class Other(Finder):
         pass
 
-    with pytest.warns(UserWarning, match="kept of something else: finder differ"):
+    with pytest.warns(UserWarning, match="progress of something else: finder differ"):
         recording_curves(video, Other(faces_at), kept=KeptProgress(part))
 
 
@@ -183,7 +183,7 @@ def test_nothing_else_than_data_is_read(video, steps, part, evil, tmp_path):
 
 def test_a_folder_that_cannot_be_written_does_not_end_it(video, whole, steps, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="cannot be kept") as caught:
+    with pytest.warns(UserWarning, match="cannot be stored") as caught:
         same(recording_curves(video, Finder(faces_at), kept=KeptProgress(tmp_path / "file" / "a")), whole)
     assert len(caught) == 1
 

@@ -51,5 +51,5 @@ def test_what_is_no_archive_is_refused(tmp_path, found):
     with pytest.raises(InputError, match="cannot be read as curves"):
         read_curves(tmp_path / "none.npz")
     np.savez(tmp_path / "other.npz", recording=np.array('{"version": 0}'))
-    with pytest.raises(InputError, match="of another version of htnet"):
+    with pytest.raises(InputError, match="from another version of htnet"):
         read_curves(tmp_path / "other.npz")
