@@ -1,7 +1,7 @@
-"""The web page: two pictures or a video in, what htnet says of them out.
+"""The web page: users upload two pictures or a video, and get the prediction or analysis.
 
-A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. It needs ``htnet[web]``, and asks the public
-`htnet.Predictor` and `htnet.pipeline.Analyzer` in processes of its own.
+This package is a wing: no other part of htnet imports it, see `htnet.core.wings`. It needs ``htnet[web]``, and calls
+the public `htnet.Predictor` and `htnet.pipeline.Analyzer` in separate processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The web page and its interface for programs, as an application of FastAPI."""
+"""The web page and its HTTP interface, as a FastAPI application."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from htnet.web.guard import Guard
 from htnet.web.settings import RequestError, ServeSettings
 from htnet.web.worker import AnswerError, Question, Worker, told
 
-#: The page and its parts.
+#: Folder of the page and its assets.
 PAGE = Path(__file__).parent / "page"
-#: What a report may do: its own script and pictures, and nothing of this server.
+#: Content security policy of a report: only its own script and pictures, and no access to this server.
 _REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'self'; "
     "sandbox allow-scripts"
 )
 _FIELDS = ("weights", "look", "always", "bit_depth", "fps", "faces")
 _FILES = ("onset", "apex", "video")
-# Letters of the name of an upload that are kept; the end, where the kind of file stands.
+# Longest name of an upload, characters. Longer names are cut at the start, because the end has the file extension.
 _LONGEST_NAME = 80
 
 
 def create_app(settings: ServeSettings | None = None, *, worker: Callable[[ServeSettings], Asked] = Worker) -> Any:
-    """The application, for a server of ASGI applications; `htnet.web.serve` runs it.
+    """Create the ASGI application of the web page. `htnet.web.serve` runs it.
 
     Args:
-        settings: limits, and what is offered.
-        worker: makes what answers questions; a process each unless given.
+        settings: limits, and the weights that are offered.
+        worker: creates a worker, which answers requests; by default a separate process.
 
     Returns:
-        An application of ASGI. Its workers are started and ended by its lifespan.
+        An ASGI application. Its lifespan starts and stops the workers.
 
     Raises:
         MissingExtraError: FastAPI or python-multipart is not installed.
@@ -63,7 +63,7 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
         finally:
             await desk.close()
 
-    # The pages that FastAPI makes of an interface load their parts from other servers.
+    # FastAPI's documentation pages load scripts from other servers, so they are turned off.
     app = fastapi.FastAPI(title="htnet", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk = desk
 
@@ -76,7 +76,7 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
         return failed(error.told if isinstance(error, AnswerError) else told(error))
 
     async def on_http_error(request: Any, error: Any) -> Any:
-        names = {404: "There is nothing at this address.", 405: "This address does not take this kind of request."}
+        names = {404: "There is nothing at this address.", 405: "This address does not accept this HTTP method."}
         text = names.get(error.status_code, "The request cannot be read; send the form as multipart/form-data.")
         return failed({"type": "RequestError", "message": text, "status": error.status_code})
 
@@ -100,12 +100,12 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
         }
 
     async def health() -> Any:
-        """How many requests wait and are worked on; status 503 while the server is being stopped."""
+        """Number of waiting and of running requests; status 503 while the server is stopping."""
         state = "stopping" if desk.stopping else "serving"
         return responses.JSONResponse({"state": state, **desk.load}, 503 if desk.stopping else 200)
 
     async def ask(request: Any) -> Any:
-        """Ask about two pictures ("onset", "apex") or a "video", sent as multipart/form-data."""
+        """Predict from two pictures ("onset", "apex") or a "video", sent as multipart/form-data."""
         job = await _accepted(request, desk)
         if "respond-async" in request.headers.get("prefer", ""):
             return responses.JSONResponse(_state(job, desk), 202, {"location": f"/api/answers/{job.name}"})
@@ -117,28 +117,28 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
             desk.drop(job)
 
     async def state(name: str) -> Any:
-        """How far a request is."""
+        """State and progress of a request."""
         job = desk.find(name)
         if job.state == "failed":
             job.collected = True
         return _state(job, desk)
 
     async def document(name: str) -> Any:
-        """The answer as JSON; its error, where it failed."""
+        """The answer as JSON, or the error if the request failed."""
         return document_of(desk.find(name))
 
     async def report(name: str) -> Any:
-        """The answer as a page."""
+        """The answer as an HTML page."""
         return report_of(desk.find(name))
 
     async def drop(name: str) -> Any:
-        """Cancel a request, or forget its answer."""
+        """Cancel a request, or delete its answer."""
         desk.drop(desk.find(name))
         return responses.Response(status_code=204)
 
     def answered(job: Job) -> Any:
         if not job.done.is_set():
-            raise RequestError("This is not answered yet. Ask for its state until it is done.")
+            raise RequestError("There is no answer yet. Request the state until it is done.")
         job.collected = True
         if job.error is not None:
             raise AnswerError(job.error)
@@ -151,7 +151,7 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
         policy = {"content-security-policy": _REPORT_POLICY}
         return responses.Response(answered(job).report, media_type="text/html; charset=utf-8", headers=policy)
 
-    ask.__annotations__["request"] = fastapi.Request  # known only here, and FastAPI goes by it
+    ask.__annotations__["request"] = fastapi.Request  # FastAPI needs the type, which is imported only here
     app.add_api_route("/", page, include_in_schema=False)
     app.add_api_route("/api/options", options)
     app.add_api_route("/api/health", health)
@@ -167,7 +167,7 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
 
 
 def _state(job: Job, desk: Desk) -> dict[str, Any]:
-    """What is told of a request."""
+    """The state of a request, as JSON content."""
     return {
         "name": job.name,
         "state": job.state,
@@ -181,12 +181,12 @@ def _state(job: Job, desk: Desk) -> dict[str, Any]:
 
 
 async def _accepted(request: Any, desk: Desk) -> Job:
-    """Read a form and take it as a job.
+    """Read a form, save its files and queue it as a job.
 
     Raises:
-        BusyError: there is no place.
-        RequestError: it lacks something, or says something that cannot be.
-        TooLargeError: it is larger than it may be.
+        BusyError: the queue is full, or the server is stopping.
+        RequestError: a field or file is missing, or a value is invalid.
+        TooLargeError: the upload is larger than allowed.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnknownFormError("Send the files as a form (multipart/form-data): onset and apex, or video.")
@@ -202,8 +202,8 @@ async def _accepted(request: Any, desk: Desk) -> Job:
                 f"The upload took longer than {desk.settings.upload_seconds:g} s. Give a smaller file."
             ) from None
         except require("starlette.requests", "web", "The web page").ClientDisconnect:
-            # Nobody reads this, and it is no fault of the server that its log should tell.
-            raise RequestError("The upload ended before it was whole. Send it again.") from None
+            # Nobody reads this message; it only keeps the disconnect out of the log as an error of the server.
+            raise RequestError("The upload ended before it was complete. Send it again.") from None
         folder = desk.new_folder()
         try:
             question = _question(form, offered)
@@ -217,35 +217,35 @@ async def _accepted(request: Any, desk: Desk) -> Job:
 
 
 class UnknownFormError(RequestError):
-    """A request that is no form.
+    """The request is not a form.
 
     Attributes:
-        status: of the HTTP response.
+        status: status of the HTTP response.
     """
 
     status = 415
 
 
 class SlowError(RequestError):
-    """An upload that took too long.
+    """The upload took too long.
 
     Attributes:
-        status: of the HTTP response.
+        status: status of the HTTP response.
     """
 
     status = 408
 
 
 def _question(form: Any, offered: list[str]) -> Question:
-    """What a form asks, without the names of its files."""
+    """The question of a form, without the names of its files."""
     values: dict[str, str] = {}
     files = []
     for name, value in form.multi_items():
         is_file = not isinstance(value, str)
         if name not in (_FILES if is_file else _FIELDS) or name in values or name in files:
             raise RequestError(
-                f"The form has {name[:40]!r}, twice, as the wrong kind, or it is not known. Files are "
-                f"{', '.join(_FILES)}; fields {', '.join(_FIELDS)}; each once."
+                f"The field {name[:40]!r} of the form is unknown, of the wrong kind, or sent twice. Send each at most "
+                f"once: the files {', '.join(_FILES)}; the fields {', '.join(_FIELDS)}."
             )
         if is_file:
             files.append(name)
@@ -263,7 +263,7 @@ def _question(form: Any, offered: list[str]) -> Question:
     pair = files != ["video"]
     for name, only in (("bit_depth", True), ("fps", False), ("look", False)):
         if values.get(name) and pair != only:
-            raise RequestError(f"{name} goes with {'two pictures' if only else 'a video'}; leave it out.")
+            raise RequestError(f"{name} is only for {'two pictures' if only else 'a video'}; leave it out.")
     return Question(
         "pair" if pair else look,
         (),
@@ -290,7 +290,7 @@ def _flag(values: Mapping[str, str], name: str, default: bool) -> bool:
 
 
 def _save(form: Any, question: Question, folder: Path) -> Question:
-    """Write the files of a form into a folder, each below the name of its field."""
+    """Write the files of a form into a folder, each in a subfolder named after its field."""
     kept = []
     for field in _FILES if question.kind == "pair" else ("video",):
         if (upload := form.get(field)) is None:
@@ -303,7 +303,7 @@ def _save(form: Any, question: Question, folder: Path) -> Question:
 
 
 def safe_name(name: str | None) -> str:
-    """The name of an upload without folders, and without what decoders or terminals take for more than a name."""
+    """The name of an upload without folders, and without characters that are special to decoders or terminals."""
     last = re.split(r"[/\\]", name or "")[-1]
     kept = re.sub(r"[^\w.()-]", "_", last)[-_LONGEST_NAME:].lstrip(".-")
     return kept or "file"

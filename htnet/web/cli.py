@@ -14,7 +14,7 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "serve",
         _serve,
-        "serve a web page that takes two pictures or a video, on this machine alone",
+        "serve a web page for two pictures or a video, by default only on this machine",
         "htnet serve --port 8000",
     )
     command.add_argument("--host", default=default.host, help="address to listen on (default: %(default)s)")
@@ -22,41 +22,44 @@ def add_commands(add: AddCommand) -> None:
         "--port",
         type=int,
         default=default.port,
-        help="port to listen on, 0 for any that is free (default: %(default)s)",
+        help="port to listen on, 0 for any free port (default: %(default)s)",
     )
     command.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="name by which browsers reach the page, beside localhost and addresses in numbers; may be repeated",
+        help="host name under which browsers may open the page, besides localhost and IP addresses; may be repeated",
     )
     command.add_argument(
         "--weights",
         action="append",
         default=[],
-        help="trained weights to offer: name, folder or owner/repo; may be repeated (default: all that ship)",
+        help="trained weights to offer: name, folder or owner/repo; may be repeated (default: all bundled weights)",
     )
     add_device(command)
     command.add_argument(
-        "--workers", type=int, default=default.workers, help="processes, one request each (default: %(default)s)"
+        "--workers",
+        type=int,
+        default=default.workers,
+        help="number of processes; each handles one request at a time (default: %(default)s)",
     )
     command.add_argument(
-        "--queue", type=int, default=default.queue, help="requests that may wait beside them (default: %(default)s)"
+        "--queue", type=int, default=default.queue, help="largest number of waiting requests (default: %(default)s)"
     )
     command.add_argument(
         "--max-upload",
         type=float,
         default=default.upload_mib,
         metavar="MIB",
-        help="size of an upload (default: %(default)g)",
+        help="largest size of an upload (default: %(default)g)",
     )
     command.add_argument(
         "--max-seconds",
         type=float,
         default=default.work_seconds,
         metavar="S",
-        help="time that a request may be worked on (default: %(default)g)",
+        help="longest processing time of a request (default: %(default)g)",
     )
 
 

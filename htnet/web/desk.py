@@ -1,4 +1,4 @@
-"""Requests that were accepted: those that wait, those that are worked on, and answers until they are collected."""
+"""The queue of accepted requests: waiting and running ones, and the answers that are kept."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from htnet.core.errors import HtnetError
 from htnet.web.settings import BusyError, GoneError, ServeSettings
 from htnet.web.worker import Answer, AnswerError, Question, Worker, told
 
-#: Begins the name of the folder that uploads lie in while they are worked on.
+#: Prefix of the temporary folder that holds uploads until they are processed.
 FOLDER = "htnet-serve-"
-# Held while a server runs, so that the next one knows what a killed one has left.
+# File that is locked while a server runs, so that the next server can recognize the folders of killed ones.
 _LOCK = ".lock"
-# How long a server that is being stopped keeps answers that nobody has collected, s.
+# Time for which a stopping server keeps answers that were not fetched, s.
 _COLLECT = 10.0
 
 
 class Asked(Protocol):
-    """What the desk needs of a `Worker`."""
+    """The methods of a `Worker` that the desk uses."""
 
     def ready(self) -> list[dict[str, str]]:
         """See `Worker.ready`."""
@@ -50,16 +50,18 @@ class Job:
     """A request from its acceptance to its answer.
 
     Attributes:
-        name: by which it is asked for; cannot be guessed.
+        name: random name in its URL, which cannot be guessed.
         question: what is asked.
-        folder: of its files; gone when it has ended.
+        folder: folder of its files, which is removed when the job ends.
         state: "waiting", "working", "done" or "failed".
-        stage: what is done.
-        time: up to which time of a recording, s.
-        answer: of a job that is done.
-        error: of one that failed, see `htnet.web.worker.told`.
-        ended: when it ended, on the monotonic clock; None before.
+        stage: the current stage.
+        time: time of the recording that the stage has reached, s.
+        answer: the answer, if the job is done.
+        error: the error, if the job failed; see `htnet.web.worker.told`.
+        ended: when it ended, on the monotonic clock, s; None before.
         collected: whether the answer was fetched.
+        done: set when the job has ended.
+        stopped: set when the answer is no longer wanted.
     """
 
     name: str
@@ -76,12 +78,12 @@ class Job:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def progress(self, stage: str, at: float) -> None:
-        """Note what is done."""
+        """Store the current stage and the time that it has reached, s."""
         self.stage, self.time = stage, at
 
 
 class Desk:
-    """Takes requests up to a limit, hands them to workers in order, and keeps the answers for a while."""
+    """Accepts requests up to a limit, passes them to workers in order, and keeps the answers for a while."""
 
     def __init__(self, settings: ServeSettings, worker: Callable[[ServeSettings], Asked] = Worker) -> None:
         self.settings = settings
@@ -98,7 +100,7 @@ class Desk:
         self.folder = Path()
 
     async def start(self) -> None:
-        """Start the workers; they load while the page is served already."""
+        """Start the workers. They load the models while the page is already served."""
         _sweep()
         self.folder = Path(tempfile.mkdtemp(prefix=FOLDER))
         self._lock = FileLock(self.folder / _LOCK)
@@ -108,7 +110,7 @@ class Desk:
         self._loops = [asyncio.create_task(self._serve(one)) for one in self._workers]
 
     async def close(self) -> None:
-        """End the workers and remove all files; what is not finished is lost."""
+        """Stop the workers and remove all files. Unfinished requests are lost."""
         self.stopping = True
         for job in self._jobs.values():
             job.stopped.set()
@@ -123,7 +125,7 @@ class Desk:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     async def options(self) -> list[dict[str, str]]:
-        """The weights that are offered, as soon as they are known.
+        """Wait until the models are loaded; returns the weights that are offered.
 
         Raises:
             AnswerError, RunError: the models cannot be loaded.
@@ -133,21 +135,21 @@ class Desk:
 
     @property
     def load(self) -> dict[str, int]:
-        """How many requests wait (those that are being uploaded too) and are worked on."""
+        """Number of waiting requests, including those being uploaded, and of running ones."""
         return {"waiting": len(self._waiting) + self._arriving, "working": self._working}
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place for a request whose files arrive.
+        """Reserve a place in the queue while the files of a request arrive.
 
         Raises:
-            BusyError: all are taken, or the server is being stopped.
+            BusyError: the queue is full, or the server is stopping.
         """
         if self.stopping:
-            raise BusyError("This server is being stopped and takes no more requests. Ask another one, or later.")
+            raise BusyError("This server is stopping and accepts no more requests. Use another one, or try later.")
         most = self.settings.workers + self.settings.queue
         if sum(self.load.values()) >= most:
-            raise BusyError(f"This server has its {most} places taken. Try again in a moment.")
+            raise BusyError(f"All {most} places of this server are taken. Try again in a moment.")
         self._arriving += 1
         try:
             yield
@@ -159,7 +161,7 @@ class Desk:
         return Path(tempfile.mkdtemp(dir=self.folder))
 
     async def accept(self, question: Question, folder: Path) -> Job:
-        """Take a request; the caller is in its `place`."""
+        """Queue a request. Call it within `place`."""
         self._forget()
         job = Job(secrets.token_urlsafe(18), question, folder)
         self._jobs[job.name] = job
@@ -172,21 +174,22 @@ class Desk:
         """A job by its name.
 
         Raises:
-            GoneError: there is none, or no longer.
+            GoneError: there is no such job, or it was deleted.
         """
         self._forget()
         if name not in self._jobs:
             raise GoneError(
-                f"There is no such answer, or no longer: they are kept for {self.settings.keep_seconds:g} s. Ask again."
+                f"There is no such answer. Answers are deleted after {self.settings.keep_seconds:g} s. Send the files "
+                "again."
             )
         return self._jobs[name]
 
     def place_of(self, job: Job) -> int:
-        """How many requests wait before a job."""
+        """Number of requests that wait in front of a job."""
         return self._waiting.index(job) if job in self._waiting else 0
 
     def drop(self, job: Job) -> None:
-        """Cancel a job, or forget its answer."""
+        """Cancel a job, or delete its answer."""
         job.stopped.set()
         if job in self._waiting:
             self._waiting.remove(job)
@@ -195,7 +198,7 @@ class Desk:
         self._jobs.pop(job.name, None)
 
     def drained(self) -> bool:
-        """Whether all is answered, and the answers were collected or nobody asks for them."""
+        """Whether all requests are answered, and each answer was fetched or has waited long enough."""
         if self._arriving or self._waiting or self._working:
             return False
         now = time.monotonic()
@@ -203,7 +206,7 @@ class Desk:
         return all(job.ended is not None and now - job.ended > _COLLECT for job in left)
 
     def _forget(self) -> None:
-        """Drop old answers."""
+        """Delete old answers."""
         now = time.monotonic()
         ended = [job for job in self._jobs.values() if job.ended is not None]
         old = [job for job in ended if now - (job.ended or 0.0) > self.settings.keep_seconds]
@@ -212,7 +215,7 @@ class Desk:
             self._jobs.pop(job.name, None)
 
     async def _serve(self, worker: Asked) -> None:
-        """Hand requests to a worker, one after the other."""
+        """Pass requests to a worker, one after the other."""
         await self._load(worker)
         while True:
             async with self._some:
@@ -229,7 +232,7 @@ class Desk:
                 error = told(found)
             finally:
                 self._working -= 1
-                # The files go before the answer is told, so that whoever has the answer knows them gone.
+                # Delete the files first, so that they are gone once the answer is available.
                 shutil.rmtree(job.folder, ignore_errors=True)
                 _end(job, error)
                 asyncio.get_running_loop().call_later(self.settings.keep_seconds + 1, self._forget)
@@ -241,14 +244,14 @@ class Desk:
         except (AnswerError, HtnetError) as error:
             if not self._options.done():
                 self._options.set_exception(error)
-                self._options.exception()  # whoever waits is told; nobody need wait
+                self._options.exception()  # marks it as retrieved, in case nobody awaits it
             raise
         if not self._options.done():
             self._options.set_result(found)
 
 
 def _sweep() -> None:
-    """Remove the uploads that a killed server has left."""
+    """Remove the uploads that killed servers have left."""
     own = os.geteuid() if hasattr(os, "geteuid") else None
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         with suppress(OSError, Timeout):

@@ -1,4 +1,4 @@
-"""What stands before the page: which hosts and pages may speak to it, how much they may send, and what is answered."""
+"""ASGI middleware in front of the page: checks host, origin and size of each request, and sets security headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-#: What browsers are told of every answer that says nothing else.
+#: Headers of every response, unless it sets its own.
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -31,29 +31,29 @@ HEADERS = {
 
 
 class ForeignError(RequestError):
-    """A request by a name that this server does not have, or from another page.
+    """The request comes from another page, or is addressed to another host.
 
     Attributes:
-        status: of the HTTP response.
+        status: status of the HTTP response.
     """
 
     status = 403
 
 
 class MisdirectedError(ForeignError):
-    """A request for a host that this server is not."""
+    """The request is addressed to a host name that is not allowed."""
 
     status = 421
 
 
 class Guard:
-    """Refuses requests before anything of them is read."""
+    """Rejects forbidden requests before their body is read."""
 
     def __init__(self, app: App, settings: ServeSettings) -> None:
         self._app, self._settings = app, settings
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer a request; the call of ASGI."""
+        """Handle a request, as the ASGI interface requires."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -77,7 +77,7 @@ class Guard:
         await self._app(scope, self._counting(receive, most), guarded)
 
     def _check_host(self, hosts: list[str]) -> None:
-        """Refuse names that are not ours: a page whose name leads here (DNS rebinding) sends its own."""
+        """Reject unknown host names. This prevents DNS rebinding, where another site's name resolves to this server."""
         host = _name(hosts[0]) if len(hosts) == 1 else ""
         allowed = {"localhost", *(name.lower() for name in self._settings.allow_hosts)}
         if host in allowed or host.endswith(".localhost"):
@@ -86,25 +86,26 @@ class Guard:
             ipaddress.ip_address(host.strip("[]"))
         except ValueError:
             raise MisdirectedError(
-                f"This server is not {host!r:.80}. Whoever runs it can allow the name: htnet serve --allow-host NAME."
+                f"This server does not answer to the host name {host!r:.80}. Its operator can allow the name: htnet "
+                "serve --allow-host NAME."
             ) from None
 
     def _check_length(self, length: str | None, most: int) -> None:
         if length is None:
             return
         if not length.isascii() or not length.isdigit():
-            raise RequestError("The length of the request is no number.")
+            raise RequestError("The Content-Length of the request is not a number. Send the length in bytes.")
         if int(length) > most:
             raise self._too_large()
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(
-            f"The upload is larger than {self._settings.upload_mib:g} MiB, the most that this server takes. Cut or "
+            f"The upload is larger than {self._settings.upload_mib:g} MiB, the limit of this server. Cut or "
             "compress the video, or raise the limit: htnet serve --max-upload."
         )
 
     def _counting(self, receive: Receive, most: int) -> Receive:
-        """The body, as long as it is not longer than it may be; its length need not be told before."""
+        """Pass the body on, and raise an error once it exceeds the limit, even if its length was not announced."""
         count = 0
 
         async def counted() -> Message:
@@ -127,10 +128,10 @@ def _name(host: str) -> str:
 
 
 def _check_origin(method: str, headers: dict[str, str]) -> None:
-    """Refuse what another page sends or reads. Programs that are no browsers send neither header."""
+    """Reject requests from other web pages. Programs other than browsers send neither of these headers."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
     safe = method in ("GET", "HEAD")
-    # Links from elsewhere may lead to the page itself, which tells nothing.
+    # Other sites may link to the page itself, which reveals nothing.
     linked = safe and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     foreign = site not in ("same-origin", "none") and not linked
     if origin is not None and not safe:
@@ -145,7 +146,7 @@ async def refuse(error: HtnetError, send: Send) -> None:
     status = content.pop("status")
     body = json.dumps({"error": content}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    # What is still being sent is not read.
+    # The rest of the body is not read.
     head.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""The server of the web page: starts it, and on a signal finishes what was accepted."""
+"""The server of the web page. On a signal it finishes the accepted requests and stops."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from htnet.web.desk import Desk
 from htnet.web.settings import ServeSettings
 from htnet.web.worker import AnswerError, log
 
-# Connections at a time, beyond which new ones are refused; and how often a stopping server looks whether it is done, s.
+# Largest number of simultaneous connections, and the interval at which a stopping server checks whether it is done, s.
 _CONNECTIONS, _LOOK = 100, 0.2
 
 
 def serve(settings: ServeSettings | None = None, *, on_start: Callable[[str], None] | None = None) -> None:
-    """Serve the web page until SIGINT or SIGTERM; what was accepted is finished first. A second signal ends at once.
+    """Serve the web page until SIGINT or SIGTERM.
+
+    The first signal lets the accepted requests finish. A second one ends the server at once.
 
     Args:
-        settings: where, and the limits.
-        on_start: called with the address when connections are taken; printed unless given.
+        settings: address and limits.
+        on_start: called with the URL when the server accepts connections; by default the URL is printed.
 
     Raises:
         MissingExtraError: the extra ``web`` is not installed.
-        InputError: the address cannot be listened on.
+        InputError: the server cannot listen on the address.
         WeightsError, ModelError: the weights cannot be used.
     """
     settings = ServeSettings() if settings is None else settings
@@ -50,7 +52,7 @@ def serve(settings: ServeSettings | None = None, *, on_start: Callable[[str], No
     )
 
     class Server(uvicorn.Server):  # type: ignore[name-defined]
-        """Stops in two steps: no more requests, then no more answers."""
+        """Stops in two steps: first it accepts no more requests, then it ends when all are answered."""
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             if desk.stopping:
@@ -59,7 +61,7 @@ def serve(settings: ServeSettings | None = None, *, on_start: Callable[[str], No
             desk.stopping = True
             left = sum(desk.load.values())
             log(
-                f"stopping; {left} accepted requests are finished first (Ctrl-C again ends at once)"
+                f"stopping after {left} accepted requests are finished (press Ctrl-C again to stop at once)"
                 if left
                 else "stopping"
             )
@@ -81,7 +83,7 @@ def serve(settings: ServeSettings | None = None, *, on_start: Callable[[str], No
         else:
             on_start(url)
         if settings.is_open:
-            log("other machines may reach this address: there is no login, and nothing is encrypted")
+            log("other machines can reach this address: there is no login and no encryption")
         asyncio.run(run())
     if fault:
         raise fault[0]
@@ -93,13 +95,13 @@ def _listening(settings: ServeSettings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         raise InputError(
-            f"{settings.host}, port {settings.port}, cannot be listened on: {cause(error)}. Choose another --port, or "
-            "0 for any that is free."
+            f"The server cannot listen on {settings.host}, port {settings.port}: {cause(error)}. Choose another "
+            "--port, or 0 for any free port."
         ) from error
 
 
 async def _watch(server: Any, desk: Desk, fault: list[BaseException]) -> None:
-    """End the server when it has finished what it accepted, or when its models cannot be loaded."""
+    """Stop the server when it has finished the accepted requests, or when its models cannot be loaded."""
     while not server.started:
         await asyncio.sleep(_LOOK)
     loading = asyncio.ensure_future(desk.options())
@@ -108,7 +110,7 @@ async def _watch(server: Any, desk: Desk, fault: list[BaseException]) -> None:
             fault.append(error if isinstance(error, HtnetError) else _as_error(error))
             server.should_exit = True
         elif desk.stopping and desk.drained():
-            # The last answer is still on its way.
+            # The last answer may still be being sent.
             await asyncio.sleep(_LOOK)
             server.should_exit = True
         else:
@@ -120,7 +122,7 @@ async def _watch(server: Any, desk: Desk, fault: list[BaseException]) -> None:
 
 
 def _as_error(error: BaseException) -> HtnetError:
-    """The error of another process, whose type is only told."""
+    """Recreate an error of another process from the name of its type."""
     if not isinstance(error, AnswerError):
         return errors.RunError(f"The models cannot be loaded: {cause(error)}.")
     kind = getattr(errors, error.told["type"], errors.RunError)

@@ -1,4 +1,4 @@
-"""How the web page is served, and its limits."""
+"""Settings and errors of the web page."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from htnet.core.errors import HtnetError, InputError
 from htnet.core.fields import Checked, Rule, checked, each, real, whole
 
 _NAME = Rule(lambda value: isinstance(value, str) and bool(re.fullmatch(r"[A-Za-z0-9.-]+", value)), "a host name")
-_TEXT = Rule(lambda value: isinstance(value, str) and bool(value), "a text")
+_TEXT = Rule(lambda value: isinstance(value, str) and bool(value), "a string that is not empty")
 
 
 @dataclass(frozen=True)
 class ServeSettings(Checked):
-    """How the web page is served.
+    """Settings of the web page.
 
     Attributes:
-        host: address to listen on; others than loopback are reached by other machines, without login or encryption.
-        port: to listen on; 0 for any that is free.
-        allow_hosts: names by which browsers reach the page, beside "localhost" and addresses in numbers. A page of
-            another name cannot be made to speak to this one (DNS rebinding).
-        weights: weights that are offered, the first one chosen: names, folders, Hub repositories. Empty for all that
-            ship with htnet and read flow images.
+        host: address to listen on. Other machines can reach any address but loopback, without login or encryption.
+        port: port to listen on; 0 for any free port.
+        allow_hosts: host names under which browsers may open the page, besides "localhost" and IP addresses. Requests
+            to other names are rejected, which prevents DNS rebinding.
+        weights: weights that are offered: names, folders or Hub repositories; the first is the default. Empty for all
+            bundled weights that read flow images.
         device: where the models run.
-        workers: processes, and so requests that are worked on at a time.
-        queue: requests that wait beside them; more are refused with status 503.
-        upload_mib: size of an upload, MiB; larger ones are refused with status 413.
-        upload_seconds: time for an upload to arrive, s.
-        work_seconds: time that a request may be worked on, s; it is ended then, with status 503.
-        megapixels: pixels of a picture or of a video's frame, millions.
+        workers: number of processes; each handles one request at a time.
+        queue: largest number of waiting requests; more are rejected with status 503.
+        upload_mib: largest size of an upload, MiB; larger ones are rejected with status 413.
+        upload_seconds: longest time for an upload to arrive, s.
+        work_seconds: longest processing time of a request, s; then it is ended with status 503.
+        megapixels: largest size of a picture or of a video's frame, millions of pixels.
         keep_seconds: time for which an answer is kept in memory, s.
-        keep_answers: answers that are kept; beyond it the oldest are dropped.
+        keep_answers: largest number of answers that are kept; the oldest are deleted.
     """
 
     host: str = checked("127.0.0.1", _TEXT)
@@ -51,12 +51,12 @@ class ServeSettings(Checked):
 
     @property
     def upload_bytes(self) -> int:
-        """Bytes that the body of a request may have: the files, and what is said beside them."""
+        """Largest size of a request's body, bytes: the files and the other fields."""
         return int(self.upload_mib * (1 << 20)) + (1 << 16)
 
     @property
     def is_open(self) -> bool:
-        """Whether other machines may reach it."""
+        """Whether other machines can reach the server."""
         try:
             return not ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -64,10 +64,10 @@ class ServeSettings(Checked):
 
 
 class RequestError(InputError):
-    """A request that cannot be answered as it is.
+    """The request is invalid.
 
     Attributes:
-        status: of the HTTP response.
+        status: status of the HTTP response.
     """
 
     status = 400
@@ -80,16 +80,16 @@ class TooLargeError(RequestError):
 
 
 class BusyError(HtnetError):
-    """The server works on as much as it may, takes too long for a request, or is being stopped.
+    """The queue of the server is full, a request took too long or was cancelled, or the server is stopping.
 
     Attributes:
-        status: of the HTTP response.
+        status: status of the HTTP response.
     """
 
     status = 503
 
 
 class GoneError(RequestError):
-    """There is no such answer, or no longer."""
+    """There is no such answer, or it was deleted."""
 
     status = 404

@@ -1,6 +1,6 @@
-"""What is done with an upload, in a process of its own, and that process as its parent sees it.
+"""Worker processes, which answer requests, and the class that controls such a process.
 
-A process can be ended where a request takes too long, and takes nothing with it when a damaged file breaks a decoder.
+A process can be killed if a request takes too long, and the server survives if a damaged file crashes a decoder.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from htnet.web.settings import BusyError, RequestError, ServeSettings, TooLargeE
 if TYPE_CHECKING:
     from htnet.pipeline import Predictor
 
-#: What is asked: of two pictures, of a video with one expression, of a recording.
+#: Kinds of questions: about two pictures, a video with one expression, or a recording.
 KINDS = ("pair", "clip", "recording")
-#: First bytes of video files that hold their frames themselves. Not "RIFF" and MP4, which `container_kind` knows. Texts
-#: that name other files, such as FFmpeg's ffconcat, would be followed whatever the name of the upload.
+#: First bytes of video files that contain their own frames, except RIFF and MP4, which `container_kind` recognizes.
+#: FFmpeg would open the files listed in a text file, such as ffconcat, whatever the extension of the upload.
 _VIDEO_HEADS = (b"FLV\x01", b"OggS", b"GIF8", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"\0\0\x01\xba", b"\0\0\x01\xb3")
 _TS_PACKET = 188
-# How often a waiting parent looks at the clock, s.
+# Interval at which a waiting parent checks the time, s.
 _LOOK = 0.1
 
 
@@ -42,11 +42,11 @@ class Question:
 
     Attributes:
         kind: one of `KINDS`.
-        files: onset and apex, or the video, below the folder of the request.
-        weights: one of those that are offered.
-        always: answer a class also where there is no expression.
-        bit_depth: of 16-bit pictures, None if the files say it.
-        fps: of the video, None for that of the file.
+        files: paths of onset and apex, or of the video, relative to the folder of the request.
+        weights: name of the weights, one of those that are offered.
+        always: predict a class even if there is no expression.
+        bit_depth: bits per value in 16-bit pictures; None to use what the files state.
+        fps: frames per second of the video; None for that of the file.
         faces: show pictures of faces in the report.
     """
 
@@ -64,8 +64,8 @@ class Answer:
     """An answer.
 
     Attributes:
-        document: the document of the prediction or analysis, JSON.
-        report: the same as a page, HTML.
+        document: the prediction or analysis as a JSON document.
+        report: the prediction or analysis as an HTML page.
     """
 
     document: str
@@ -73,12 +73,12 @@ class Answer:
 
 
 def answer(question: Question, settings: ServeSettings, tell: Callable[[str, float], None]) -> Answer:
-    """Ask htnet's public faces; files are looked for in the working folder.
+    """Answer a question with the public functions of htnet. File names are relative to the working directory.
 
     Args:
-        question: what is asked.
+        question: the question.
         settings: limits, and the device.
-        tell: called with what is done and up to which time of a recording, s.
+        tell: called with the current stage and the time of the recording that it has reached, s.
 
     Raises:
         HtnetError: a file cannot be used.
@@ -102,8 +102,8 @@ def answer(question: Question, settings: ServeSettings, tell: Callable[[str, flo
         if video.size[0] * video.size[1] > settings.megapixels * 1e6:
             height, width = video.size
             raise TooLargeError(
-                f"Frames of {file} are {width}x{height} px, and this server takes {settings.megapixels:g} megapixels. "
-                "Give a smaller video."
+                f"The frames of {file} have {width}x{height} px, but this server accepts at most "
+                f"{settings.megapixels:g} megapixels. Give a smaller video."
             )
         if question.kind == "recording":
             analyzer = Analyzer(weights=question.weights, device=settings.device, always=question.always)
@@ -128,7 +128,7 @@ def _predictor(weights: str, device: str, bit_depth: int | None, always: bool) -
 
 
 def _check_video(path: Path) -> None:
-    """Refuse what is not a video by its content: FFmpeg would open the files that a text names."""
+    """Check by its content that a file is a video: FFmpeg would open the files that are listed in a text file."""
     with loading():
         from htnet.preprocess.video.containers import container_kind
 
@@ -137,16 +137,16 @@ def _check_video(path: Path) -> None:
     stream = len(head) > _TS_PACKET and head[0] == head[_TS_PACKET] == 0x47
     if not (container_kind(path) not in ("", "cine") or head.startswith(_VIDEO_HEADS) or stream):
         raise VideoError(
-            f"{path} is not a video, or one of a kind that this page does not take. Give MP4, MOV, AVI, Matroska, "
+            f"{path} is not a video, or its format is not supported by this page. Give MP4, MOV, AVI, Matroska, "
             "WebM, MPEG, FLV, ASF, Ogg or GIF."
         )
 
 
 def offered(settings: ServeSettings) -> list[dict[str, str]]:
-    """The weights that can be chosen: name, description, terms.
+    """The weights that can be chosen: name, description and terms of use of each.
 
     Raises:
-        WeightsError, ModelError: those of the settings cannot be used.
+        WeightsError, ModelError: the weights in the settings cannot be used.
     """
     with loading():
         from htnet.core.registry import input_kind
@@ -169,7 +169,7 @@ def offered(settings: ServeSettings) -> list[dict[str, str]]:
 
 
 def status_of(error: HtnetError) -> int:
-    """The HTTP status that tells an error: 422 where a file cannot be used, 500 where the server is at fault."""
+    """The HTTP status of an error: 422 if a file cannot be used, 500 if the server is at fault."""
     if isinstance(error, RequestError | BusyError):
         return error.status
     return 422 if isinstance(error, InputError | LandmarkError) else 500
@@ -181,17 +181,17 @@ def told(error: BaseException) -> dict[str, Any]:
         return {"type": type(error).__name__, "message": str(error), "status": status_of(error)}
     return {
         "type": "ServerError",
-        "message": f"The server failed ({cause(error)}); this is its fault. See its log.",
+        "message": f"The server failed ({cause(error)}). This is an error of the server; see its log.",
         "status": 500,
     }
 
 
 def run(pipe: Connection, settings: ServeSettings) -> None:
-    """Answer questions until the parent closes the pipe; the process of a worker."""
-    # Ctrl-C reaches the whole group, and what was accepted is finished.
+    """Answer questions until the parent closes the pipe. This is the main function of a worker process."""
+    # Ctrl-C signals the whole process group, but accepted requests are to be finished.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # Before OpenCV is loaded: it looks once.
+    # OpenCV reads this variable once, when it is loaded.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(int(settings.megapixels * 1e6))
     home = os.getcwd()
     try:
@@ -226,7 +226,7 @@ def run(pipe: Connection, settings: ServeSettings) -> None:
 
 
 def _teller(pipe: Connection) -> Callable[[str, float], None]:
-    """Tells the parent how far a recording is, some times a second."""
+    """A function that reports progress to the parent, at most about three times a second."""
     last = [0.0]
 
     def tell(stage: str, at: float) -> None:
@@ -239,10 +239,10 @@ def _teller(pipe: Connection) -> Callable[[str, float], None]:
 
 
 class AnswerError(Exception):
-    """A question ended with an error that was told as data, see `told`.
+    """A question ended with an error, which was sent as data.
 
     Attributes:
-        told: type, message, status.
+        told: type, message and status, see `told`.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -251,7 +251,7 @@ class AnswerError(Exception):
 
 
 class Worker:
-    """A process that answers questions, one at a time; started anew after it had to be ended."""
+    """A process that answers questions, one at a time. It is restarted after it had to be killed."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
@@ -268,10 +268,10 @@ class Worker:
         self._ready: list[dict[str, str]] | None = None
 
     def ready(self) -> list[dict[str, str]]:
-        """Wait until it is loaded; returns the weights that it offers.
+        """Wait until the models are loaded; returns the weights that are offered.
 
         Raises:
-            AnswerError: they cannot be loaded.
+            AnswerError: the models cannot be loaded.
             RunError: the process ended.
         """
         if self._ready is None:
@@ -287,14 +287,14 @@ class Worker:
         """Answer a question about the files in a folder.
 
         Args:
-            question: what is asked.
-            folder: of its files.
-            tell: called with what is done.
-            stopped: set by others when the answer is not wanted any more.
+            question: the question.
+            folder: folder of its files.
+            tell: called with the current stage and the time of the recording that it has reached, s.
+            stopped: set by the caller when the answer is no longer wanted.
 
         Raises:
-            AnswerError: htnet refused it.
-            BusyError: it took too long, or was stopped.
+            AnswerError: answering failed with an error.
+            BusyError: it took too long, or was cancelled.
             RunError: the process ended.
         """
         try:
@@ -320,16 +320,16 @@ class Worker:
             while not self._pipe.poll(_LOOK):
                 if until is not None and time.monotonic() > until:
                     raise BusyError(
-                        f"The answer took longer than {self._settings.work_seconds:g} s, which this server allows, and "
-                        "was given up. Give a shorter or smaller video, or analyze it with htnet analyze."
+                        f"Processing took longer than {self._settings.work_seconds:g} s, the limit of this server, and "
+                        "was stopped. Give a shorter or smaller video, or analyze it with htnet analyze."
                     )
                 if stopped is not None and stopped.is_set():
                     raise BusyError("The request was cancelled.")
             return self._pipe.recv()
         except (EOFError, OSError) as error:
             raise RunError(
-                "The process that worked on this ended without an answer: the file broke a decoder, or memory is "
-                "short. It was started anew; the file was not kept."
+                "The worker process ended without an answer: the file crashed a decoder, or there is too little "
+                "memory. The process was restarted; the file was not kept. Convert the file, or give a smaller one."
             ) from error
 
     def _end(self) -> None:
@@ -344,5 +344,5 @@ class Worker:
 
 
 def log(text: str) -> None:
-    """A line on standard error."""
+    """Print a line to standard error."""
     print(f"htnet serve: {text}", file=sys.stderr, flush=True)

@@ -141,7 +141,7 @@ def test_an_answer_later(serving):
     assert client.post("/api/answers", files=pair(), headers=ASYNC).json()["before"] == 1
     working = until(client, job["name"], "working")
     assert (working["stage"], working["time_s"]) == ("measuring", 3.5)
-    assert "not answered yet" in error_of(client.get(job["document"]), 400, "RequestError")
+    assert "There is no answer yet" in error_of(client.get(job["document"]), 400, "RequestError")
     worker.go.set()
     assert until(client, job["name"], "done")["error"] is None
     assert client.get(job["document"]).json() == {"schema": "fake"}
@@ -334,7 +334,7 @@ def test_answers_are_forgotten(serving):
     name = client.post("/api/answers", files=pair(), headers=ASYNC).json()["name"]
     until(client, name, "done")
     time.sleep(0.1)
-    assert "kept for 0.05 s" in error_of(client.get(f"/api/answers/{name}"), 404, "GoneError")
+    assert "deleted after 0.05 s" in error_of(client.get(f"/api/answers/{name}"), 404, "GoneError")
 
 
 def test_a_server_that_is_stopped_finishes_what_it_accepted(serving):
@@ -348,7 +348,7 @@ def test_a_server_that_is_stopped_finishes_what_it_accepted(serving):
     while client.get("/api/health").json() != {"state": "serving", "waiting": 1, "working": 1}:
         time.sleep(0.01)
     desk.stopping = True
-    assert "being stopped" in error_of(client.post("/api/answers", files=pair()), 503, "BusyError")
+    assert "This server is stopping" in error_of(client.post("/api/answers", files=pair()), 503, "BusyError")
     assert client.get("/api/health").status_code == 503
     assert not desk.drained()
     worker.go.set()

@@ -2,7 +2,7 @@
   "use strict";
   const one = (id) => document.getElementById(id);
   const form = one("form"), state = one("state"), bar = one("progress"), answer = one("answer"), frame = one("report");
-  // Longest time between two questions about a running request, ms, and the highest report that is shown whole, px.
+  // Twice the interval at which the state of a request is polled, ms, and the largest height of the report frame, px.
   const LATER = 500, HIGHEST = 20000;
   let limits = null, running = null, kept = null;
 
@@ -22,11 +22,11 @@
       response = await fetch(url, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      // A server that is full answers before it has read the upload, and the browser may tell that as a broken connection.
+      // A full server responds before it has read the upload, which browsers may report as a broken connection.
       const now = await fetch("/api/health").then((found) => found.json()).catch(() => null);
       throw now === null
         ? {type: "No connection", message: "The server cannot be reached. Is htnet serve still running?"}
-        : {type: "BusyError", message: "The server did not take the upload: its places are taken, or the file is too large. Try again in a moment."};
+        : {type: "BusyError", message: "The server did not accept the upload: its queue is full, or the file is too large. Try again in a moment."};
     }
     if (response.status === 204) return null;
     const found = await response.json().catch(() => ({}));
@@ -52,7 +52,7 @@
     if (!file) return;
     const picture = new Image();
     picture.alt = `${input.id}: ${file.name}`;
-    picture.onerror = () => { URL.revokeObjectURL(picture.src); place.textContent = `${file.name} (browsers show no preview of this kind)`; };
+    picture.onerror = () => { URL.revokeObjectURL(picture.src); place.textContent = `${file.name} (browsers cannot show a preview of this format)`; };
     picture.src = URL.createObjectURL(file);
     place.append(picture);
   }
@@ -84,7 +84,7 @@
   }
 
   const clock = (time) => `${Math.floor(time / 60)}:${String(Math.floor(time % 60)).padStart(2, "0")}`;
-  const told = (job) => job.state === "waiting" ? `Waiting; ${job.before} before this one.`
+  const told = (job) => job.state === "waiting" ? `Waiting; ${job.before} ahead of this one.`
     : job.stage ? `Working: ${job.stage}, up to ${clock(job.time_s)} of the recording.` : "Working.";
 
   function busy(on) {
@@ -102,7 +102,7 @@
       kept = null;
       const size = [...sent.values()].reduce((sum, each) => sum + (each.size || 0), 0);
       if (limits && size > limits.upload_mib * 1048576) {
-        throw {type: "TooLargeError", message: `The upload is larger than ${limits.upload_mib} MiB, the most that this server takes. Cut or compress the video.`};
+        throw {type: "TooLargeError", message: `The upload is larger than ${limits.upload_mib} MiB, the limit of this server. Cut or compress the video.`};
       }
       say("Sending the files.");
       let job = await asked("/api/answers", {method: "POST", body: sent, headers: {Prefer: "respond-async"}, signal: stop.signal});
@@ -117,7 +117,7 @@
       await show(job);
     } catch (error) {
       if (error.name === "AbortError") say("Cancelled.");
-      else { say("No answer."); fail(error.type || "Error", error.message || String(error)); }
+      else { say("The request failed."); fail(error.type || "Error", error.message || String(error)); }
     } finally {
       running = null;
       busy(false);
