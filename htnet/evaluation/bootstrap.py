@@ -19,7 +19,7 @@ from htnet.core.types import Float64Array
 IntArray = npt.NDArray[np.int64]
 #: Default number of draws for an interval.
 RESAMPLES = 2000
-#: An interval's bounds: 95 % of the values lie between.
+#: Quantiles at the ends of an interval: 95 % of the values lie between them.
 BOUNDS = (0.025, 0.975)
 
 
@@ -35,7 +35,7 @@ def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0
         seed: seed of the draws.
 
     Returns:
-        The number of each sample's group, (N,) in 0..G - 1, and how often each group was drawn, (R, G).
+        The index of each sample's group, (N,) in 0..G - 1, and the number of times that each group was drawn, (R, G).
 
     Raises:
         InputError: no samples, ``resamples`` below 1, or two people whose names differ only in spelling.
@@ -47,7 +47,7 @@ def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0
     numbers = {name: i for i, name in enumerate(sorted(set(groups)))}
     count = len(numbers)
     drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))
-    drawn += count * np.arange(resamples)[:, None]  # so that one count serves all draws
+    drawn += count * np.arange(resamples)[:, None]  # so that one bincount counts all draws
     times = np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
     return np.array([numbers[name] for name in groups]), times
 

@@ -51,7 +51,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: mean over samples of |accuracy - confidence| of their bin."""
+        """Expected calibration error: mean of |accuracy - confidence| of the bins, weighted by their samples."""
         used = self.count > 0
         gaps = np.abs(self.accuracy[used] - self.confidence[used])
         return float((self.count[used] / self.count.sum() * gaps).sum())
@@ -81,20 +81,20 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
 
 
 def expected_calibration_error(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = BINS) -> float:
-    """Mean over samples of |accuracy - confidence| of their bin, see `reliability`; 0 is best, 1 worst.
+    """Mean of |accuracy - confidence| of the bins, weighted by their samples; 0 is best, 1 worst. See `reliability`.
 
     Raises:
-        InputError: as `reliability`.
+        InputError: as for `reliability`.
     """
     return reliability(truth, probabilities, bins).error
 
 
 def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
-    """Mean of -log of the true class's probability, which is raised to at least `SMALLEST`.
+    """Mean of -log of the true class's probability. Probabilities below `SMALLEST` count as `SMALLEST`.
 
     Args:
         truth: (N,) true class indexes.
-        probabilities: (N, C), each row with the sum 1.
+        probabilities: (N, C), each row sums to 1.
 
     Raises:
         InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
@@ -107,9 +107,9 @@ def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
 def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool = False) -> float:
     """Fit the temperature with the smallest log loss.
 
-    The loss is convex in 1 / T, so the sign of its slope shows on which side of any T the minimum lies; the range of
-    log T is bisected. Probabilities can be used instead of logits, because their logarithms differ from the logits by
-    a constant per sample, to which the softmax is invariant.
+    The loss is convex in 1 / T, so the sign of its slope shows on which side of a given T the minimum lies. The range
+    of log T is bisected. Probabilities can be used instead of logits, because their logarithms differ from the logits
+    by a constant per sample, to which the softmax is invariant.
 
     Args:
         truth: (N,) true class indexes.
@@ -117,9 +117,9 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
         logits: ``scores`` are logits instead of probabilities.
 
     Returns:
-        T, within `TEMPERATURES`: above 1 for overconfident probabilities. An end of the range if the loss decreases up
-        to it (all predictions correct, or no better than chance), and 1 if all scores of each sample are equal, which
-        no temperature changes.
+        T, within `TEMPERATURES`: above 1 for overconfident probabilities. It is an end of the range if the loss
+        decreases up to that end (all predictions correct, or no better than chance), and 1 if all scores of each sample
+        are equal, which no temperature changes.
 
     Raises:
         InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
@@ -146,8 +146,8 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
     """Rescale probabilities as if their logits had been divided by the temperature; the top class is unchanged.
 
     Args:
-        probabilities: (N, C), each row with the sum 1.
-        temperature: one for all samples, or (N,).
+        probabilities: (N, C), each row sums to 1.
+        temperature: one number for all samples, or (N,).
 
     Returns:
         (N, C) probabilities.
@@ -160,7 +160,7 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
     if by.dtype.kind not in "iuf" or by.shape not in ((), (len(chances),)):
         raise InputError(f"temperature is {temperature!r}; give one number, or one for each of {len(chances)} samples.")
     if not (np.isfinite(by) & (by > 0)).all():
-        raise InputError(f"temperature is {temperature!r}; temperatures are positive and finite.")
+        raise InputError(f"temperature is {temperature!r}; give positive, finite numbers.")
     return _softmax(_logs(chances) / by.astype(np.float64).reshape(-1, 1))
 
 
@@ -169,21 +169,21 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
 
     Args:
         truth: (N,) true class indexes.
-        probabilities: (N, C), each row with the sum 1.
+        probabilities: (N, C), each row sums to 1.
         groups: (N,) group of each sample.
 
     Returns:
         (N,), the same number for all samples of a group.
 
     Raises:
-        InputError: as `fit_temperature`; or fewer than two groups, or not one entry per sample.
+        InputError: as for `fit_temperature`; or fewer than two groups, or not one group per sample.
     """
     chances, true = _labeled(truth, _probabilities(probabilities))
     if len(groups) != len(true):
         raise InputError(f"groups has {len(groups)} entries for {len(true)} samples; give one per sample.")
     names = sorted(set(groups))
     if len(names) < 2:
-        raise InputError(f"All {len(true)} samples are of one group, {names[0]!r}; leaving one out needs two or more.")
+        raise InputError(f"All {len(true)} samples are in one group, {names[0]!r}; leaving one out needs two or more.")
     numbers = {name: i for i, name in enumerate(names)}
     members = np.array([numbers[name] for name in groups])
     temperatures = [

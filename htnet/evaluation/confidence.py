@@ -1,4 +1,4 @@
-"""Blocks of the summary on the left-out predictions: calibration, and bootstrap intervals over people."""
+"""Parts of the summary about the left-out predictions: calibration, and bootstrap intervals over people."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LeftOut:
     Attributes:
         truth: (N,) true class indexes.
         probabilities: (N, C), output of the models.
-        folds: (N,) fold of each sample: the subject or data set left out.
+        folds: (N,) fold of each sample: the subject or data set that it leaves out.
         people: (N,) person of each sample; None if unknown.
     """
 
@@ -47,22 +47,22 @@ class LeftOut:
     people: Sequence[Any]
 
     def calibrated(self) -> Float64Array:
-        """The probabilities after temperatures fitted on the other folds."""
+        """The probabilities, rescaled by the temperatures that were fitted on the other folds."""
         return apply_temperature(self.probabilities, left_out_temperatures(self.truth, self.probabilities, self.folds))
 
 
 def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
-    """The summary's block on calibration, JSON-ready.
+    """The summary's part on calibration, JSON-ready.
 
     Args:
         seeds: the predictions of each seed.
-        tested: text for what a fold leaves out.
+        tested: noun for what a fold leaves out, such as "subject".
     """
     return {
         "what": _WHAT.format(tested=tested),
         "bins": BINS,
         "raw": _errors(seeds, [seed.probabilities for seed in seeds]),
-        # A single subject, as a fixed split may test, leaves nobody to fit on.
+        # If only one subject is tested, as a fixed split may do, there are no others to fit on.
         "after_temperature": _errors(seeds, [seed.calibrated() for seed in seeds]) if _several(seeds) else None,
         "temperature": fit_temperature(
             np.concatenate([seed.truth for seed in seeds]), np.concatenate([seed.probabilities for seed in seeds])
@@ -71,10 +71,10 @@ def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
 
 
 def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
-    """The summary's block of 95 % intervals of UF1 and UAR over all samples, JSON-ready.
+    """The summary's part with the 95 % intervals of UF1 and UAR over all samples, JSON-ready.
 
-    Each draw uses the same people for all seeds, and its score is the mean over the seeds, like the reported
-    score. There are no intervals if samples have no subject.
+    Each draw uses the same people for all seeds. Its score is the mean over the seeds, like the reported score. There
+    are no intervals if samples have no subject.
     """
     if unknown := sum(who is None for who in seeds[0].people):
         return {
@@ -94,7 +94,7 @@ def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
 
 
 def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
-    """Bins of the raw and the calibrated probabilities over all seeds, for `htnet.plots.plot_reliability`."""
+    """Reliability of the raw and the calibrated probabilities over all seeds, for `htnet.plots.plot_reliability`."""
     truth = np.concatenate([seed.truth for seed in seeds])
     ways = {"raw": [seed.probabilities for seed in seeds]}
     if _several(seeds):

@@ -1,4 +1,4 @@
-"""Learning curves of the folds of a run: one table, and files for TensorBoard."""
+"""Learning curves of the folds of a run, as one table and as files for TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from htnet.data import Fold
 from htnet.evaluation.store import RunStore
 from htnet.training.curves import CURVE_FILE, TENSORBOARD_FOLDER, as_text, write_curve_rows, write_tensorboard
 
-#: Numbers of an epoch. Those of subjects who were held out of the training part exist for the protocol "nested".
+#: Values of an epoch. Those of subjects who were held out of the training part exist only for the protocol "nested".
 MEASURES = ("loss", "lr", "held_out_uf1", "held_out_loss")
-#: Columns of a run's `training.csv`. "fold" is the name of its files; "dataset" and "subject" are what it leaves out,
-#: as the data name them, and empty where it leaves out several. The stage "all" trains on the whole training part of a
-#: fold, "nested" on what is left of it when subjects are held out.
+#: Columns of a run's `training.csv`. "fold" is the name of the fold's files; "dataset" and "subject" are what it leaves
+#: out, and empty if it leaves out several. The stage "all" trains on the whole training part of a fold, "nested" on the
+#: training part without the held-out subjects.
 COLUMNS = ("seed", "fold", "dataset", "subject", "stage", "epoch", *MEASURES)
 
 
 def write_curves(store: RunStore, folds: Sequence[Fold], seeds: Sequence[int]) -> None:
-    """Write the learning curves of all folds as ``training.csv``; folds of older versions have none."""
+    """Write the learning curves of all folds as ``training.csv``. Folds from older versions have none."""
     rows = (
         [seed, fold.name, fold.dataset, fold.subject, stage, epoch, *as_text(row[name] for name in MEASURES)]
         for seed in seeds
@@ -35,23 +35,23 @@ def write_curves(store: RunStore, folds: Sequence[Fold], seeds: Sequence[int]) -
 
 
 def fold_to_tensorboard(store: RunStore, seed: int, fold: str) -> None:
-    """Write the learning curves of a finished fold for TensorBoard; files that were written before are replaced."""
+    """Write the learning curves of a finished fold for TensorBoard. Existing files are replaced."""
     for stage, curve in _stages(store, seed, fold):
         write_tensorboard(store.root / TENSORBOARD_FOLDER / f"seed-{seed}" / fold / stage, curve)
 
 
 def read_curves(path: Path) -> dict[str, dict[str, Float64Array]]:
-    """The learning curves in a ``training.csv``, of a run or of weights.
+    """Read the learning curves from the ``training.csv`` of a run or of weights.
 
     Args:
         path: the file.
 
     Returns:
-        For each stage ("" for weights) the numbers of `MEASURES` that the file has, (trainings, epochs) each, NaN
-        where there is none.
+        For each stage ("" for weights), the values of those `MEASURES` that the file has, each (trainings, epochs), NaN
+        if missing.
 
     Raises:
-        RunError: it is no such file.
+        RunError: it is not such a file.
     """
     file = open_table(path, ["epoch", "loss"], RunError)
     names = [name for name in MEASURES if name in file.columns]
@@ -70,7 +70,7 @@ def read_curves(path: Path) -> dict[str, dict[str, Float64Array]]:
 
 
 def _stages(store: RunStore, seed: int, fold: str) -> Iterator[tuple[str, Iterable[dict[str, float | None]]]]:
-    """Each training of a fold with its numbers, epoch by epoch."""
+    """Each stage of a fold with its values, epoch by epoch."""
     stored = store.read_fold(seed, fold) or {}
     try:
         for stage, numbers in stored.get("curves", {}).items():

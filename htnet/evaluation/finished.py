@@ -1,4 +1,4 @@
-"""Reader of a finished evaluation: the folder that `loso`, `lodo`, `kfold`, `holdout` or `evaluate` has written."""
+"""Reader of a finished evaluation, a folder written by `loso`, `lodo`, `kfold`, `holdout` or `evaluate`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from htnet.evaluation.calibration import Reliability, reliability
 from htnet.evaluation.metrics import confusion_matrix, score, uar_of_each, uf1_of_each
 from htnet.evaluation.report import LosoResult, SampleResult
 
-#: What `FinishedRun.protocols` calls the answers of trained weights, which `evaluate` scores.
+#: Name in `FinishedRun.protocols` for the predictions of trained weights, which `evaluate` scores.
 WEIGHTS = "weights"
 _MEASURES = {"uf1": uf1_of_each, "uar": uar_of_each}
 _NAMES = (*_MEASURES, "accuracy")
 _LEAKS = " (leaks)"
-#: Probabilities of a sample add up to 1 within this: they may have been computed with half precision.
+#: Tolerance for the sum of a sample's probabilities, which may have been computed with half precision.
 _ROUNDED = 0.05
-# The documents of an evaluation, and their parts of the schema.
+# Documents of an evaluation, and the names of their JSON Schemas.
 _DOCUMENTS = {"htnet.evaluation": "evaluation", "htnet.weights_scores": "weights_scores"}
 
 
@@ -44,11 +44,11 @@ class GroupScores:
     Attributes:
         uf1: unweighted F1, 0..1.
         uar: unweighted average recall, 0..1.
-        accuracy: fraction of correct answers, 0..1.
-        intervals: 95 % bootstrap intervals over people of "uf1" and "uar"; None if a sample has no subject, or there
-            are fewer than two people.
+        accuracy: fraction of correct predictions, 0..1.
+        intervals: 95 % intervals of "uf1" and "uar" from a bootstrap over people; None if a sample has no subject, or
+            there are fewer than two people.
         samples: number of samples.
-        people: number of people that are named.
+        people: number of people with a name.
     """
 
     uf1: float
@@ -66,7 +66,7 @@ class FinishedRun:
     Attributes:
         root: its folder.
         summary: content of ``summary.json``.
-        samples: content of ``predictions.csv``. The answers of trained weights have the protocol `WEIGHTS` and the
+        samples: content of ``predictions.csv``. Predictions of trained weights have the protocol `WEIGHTS` and the
             seed 0.
     """
 
@@ -75,14 +75,14 @@ class FinishedRun:
     samples: tuple[SampleResult, ...]
 
     def path_of(self, named: str) -> Path:
-        """A file or folder that the run names, also where it was named from another working folder.
+        """Find a file or folder that the run names, even if the path was relative to another working directory.
 
         Args:
-            named: a path; one that is relative is looked for in the folders above the run, the nearest first, and then
-                in the working folder.
+            named: the path. A relative path is looked for in the folders above the run, the nearest first, and then in
+                the working directory.
 
         Returns:
-            Its place; where it is not there, that from the working folder.
+            The path of the file or folder; if it is not found, the path relative to the working directory.
         """
         above = [folder / named for folder in self.root.resolve().parents]
         return next((path for path in above if os.path.exists(path)), Path(named))
@@ -94,7 +94,7 @@ class FinishedRun:
 
     @property
     def trained(self) -> bool:
-        """Whether the run trained its models, in folds; otherwise trained weights were scored."""
+        """Whether the run trained its models in folds; otherwise it scored trained weights."""
         return "protocols" in self.summary
 
     @cached_property
@@ -104,7 +104,7 @@ class FinishedRun:
 
     @property
     def main(self) -> str:
-        """The protocol to report: the first that does not leak; of a run that only leaks, that one."""
+        """The protocol to report: the first one that does not leak, or the first one if all leak."""
         return next((name for name in self.protocols if not self.leaks(name)), self.protocols[0])
 
     def leaks(self, protocol: str) -> bool:
@@ -112,7 +112,7 @@ class FinishedRun:
         return bool(self.trained and self.summary["protocols"][protocol]["leaks"])
 
     def of(self, protocol: str, dataset: str | None = None) -> list[list[SampleResult]]:
-        """Answers of a protocol, of all samples or of one data set, seed by seed."""
+        """Predictions of a protocol for all samples or for one data set, seed by seed."""
         found: dict[int, list[SampleResult]] = {}
         for sample in self.samples:
             if sample.protocol == protocol and dataset in (None, sample.dataset):
@@ -120,7 +120,7 @@ class FinishedRun:
         return [found[seed] for seed in sorted(found)]
 
     def scores(self, protocol: str) -> dict[str, GroupScores]:
-        """Scores of a protocol over all samples, "full", and over each data set if there are several."""
+        """Scores of a protocol over all samples under "full", and of each data set if there are several."""
         datasets = sorted({sample.dataset for sample in self.samples if sample.protocol == protocol})
         groups: dict[str, str | None] = {"full": None}
         groups |= {name: name for name in datasets} if len(datasets) > 1 else {}
@@ -137,13 +137,13 @@ class FinishedRun:
         """UF1 and UAR of another run's protocol minus those of this one's, over the same draws of people.
 
         Args:
-            protocol: of this run.
+            protocol: a protocol of this run.
             other: another run, or this one.
-            of_other: a protocol of it.
+            of_other: a protocol of ``other``.
 
         Returns:
-            For "uf1" and "uar" the difference and the ends of its 95 % interval. Empty if the samples are not the
-            same ones, or not all have a subject.
+            For "uf1" and "uar" the difference and the ends of its 95 % interval. Empty if the two have different
+            samples or classes, or if a sample has no subject.
         """
         mine, theirs = self.of(protocol), other.of(of_other)
         if self.classes != other.classes or _known(mine[0]) != _known(theirs[0]):
@@ -159,7 +159,7 @@ class FinishedRun:
         return found
 
     def reliability(self, protocol: str) -> dict[str, Reliability]:
-        """Bins of the raw probabilities, and of folds of those after the temperature fitted on the others."""
+        """Reliability of the raw probabilities, and for folds also after the temperature fitted on the others."""
         if self.trained:
             return LosoResult(self.summary, self.samples, self.root).reliability(protocol)
         (answers,) = self.of(protocol)
@@ -175,15 +175,15 @@ class FinishedRun:
 
 
 def read_run(folder: str | PathLike[str]) -> FinishedRun:
-    """Read what an evaluation has written: ``summary.json`` and ``predictions.csv``.
+    """Read the files of an evaluation: ``summary.json`` and ``predictions.csv``.
 
-    The scores of the summary are computed again from the predictions.
+    The scores in the summary are checked against the predictions.
 
     Args:
         folder: run folder of `loso`, `lodo`, `kfold` or `holdout`, or the folder that `evaluate` wrote.
 
     Raises:
-        RunError: it is no such folder, the run is not finished, a file is damaged, or the two files do not belong
+        RunError: it is not such a folder, the run is not finished, a file is damaged, or the two files do not belong
             together.
     """
     root = as_path(folder, "folder")
@@ -206,7 +206,7 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
     if unknown := {(s.protocol, s.seed) for s in samples} - stated.keys():
         protocol, seed = sorted(unknown)[0]
         raise RunError(
-            f"{root / 'predictions.csv'} has answers of {protocol}, seed {seed}, which {path} does not know. "
+            f"{root / 'predictions.csv'} has predictions of {protocol}, seed {seed}, which {path} does not contain. "
             "Run the evaluation again."
         )
     _check_samples(root, summary, samples)
@@ -214,21 +214,22 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
     for (protocol, seed), uf1 in stated.items():
         of_seed = [s for s in samples if (s.protocol, s.seed) == (protocol, seed)]
         if not of_seed:
-            raise RunError(f"{root / 'predictions.csv'} has no answers of {protocol}, seed {seed}. Run it again.")
+            raise RunError(f"{root / 'predictions.csv'} has no predictions of {protocol}, seed {seed}. Run it again.")
         found = score([s.truth for s in of_seed], [s.prediction for s in of_seed], len(run.classes)).uf1
         if abs(found - uf1) > 1e-9:
             raise RunError(
-                f"{path} says UF1 {uf1:.6f} ({protocol}, seed {seed}), but predictions.csv gives {found:.6f}. The two "
-                "files do not belong together; run the evaluation again."
+                f"{path} states UF1 {uf1:.6f} ({protocol}, seed {seed}), but predictions.csv gives {found:.6f}. The "
+                "two files do not belong together; run the evaluation again."
             )
     return run
 
 
 def _check_samples(root: Path, summary: dict[str, Any], samples: Sequence[SampleResult]) -> None:
-    """Refuse answers of other samples than the run's, and a number of them that is not the run's.
+    """Check that the predictions are those of the run's samples.
 
     Raises:
-        RunError: a sample is answered twice or not by all seeds, is none of ``run.json``, or the number is another.
+        RunError: a sample has two predictions, lacks one of some seed, or is not in ``run.json``, or the number of
+            samples differs from that in the summary.
     """
     path = root / "predictions.csv"
     again = "The file was changed; run the same command again, finished folds are kept."
@@ -239,19 +240,19 @@ def _check_samples(root: Path, summary: dict[str, Any], samples: Sequence[Sample
     for (protocol, seed), names in each.items():
         if len(set(names)) < len(names):
             twice = next(name for name, count in Counter(names).items() if count > 1)
-            raise RunError(f"{path} has two answers for {twice!r} ({protocol}, seed {seed}). {again}")
+            raise RunError(f"{path} has two predictions for {twice!r} ({protocol}, seed {seed}). {again}")
         first = first or set(names)
         if differ := first ^ set(names):
-            raise RunError(f"{path} has no answer for {min(differ)!r} of every protocol and seed. {again}")
+            raise RunError(f"{path} lacks predictions for {min(differ)!r} of some protocol or seed. {again}")
     if (number := summary.get("samples")) is not None and first is not None and len(first) != number:
-        raise RunError(f"{path} has answers for {len(first)} samples, but summary.json is of {number}. {again}")
+        raise RunError(f"{path} has predictions for {len(first)} samples, but summary.json states {number}. {again}")
     known = _samples_of_run(root / "run.json")
     if known is not None and first is not None and (foreign := first - known):
-        raise RunError(f"{path} has an answer for {min(foreign)!r}, which is no sample of run.json. {again}")
+        raise RunError(f"{path} has a prediction for {min(foreign)!r}, which is not a sample in run.json. {again}")
 
 
 def _samples_of_run(path: Path) -> set[str] | None:
-    """The samples that a run began with; None where that was not written."""
+    """The samples that ``run.json`` lists; None if it does not."""
     try:
         found = read_json(path)["samples"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -260,10 +261,10 @@ def _samples_of_run(path: Path) -> set[str] | None:
 
 
 def _read_summary(path: Path, way: str) -> dict[str, Any]:
-    """The content of a summary that fits the published schema.
+    """Read a summary and check it against the published schema.
 
     Raises:
-        RunError: it cannot be read, or does not fit; the message names the field.
+        RunError: it cannot be read, or does not fit the schema; the message names the field.
     """
     again = "The command of a run writes its summary again; finished folds are kept."
     try:
@@ -272,19 +273,19 @@ def _read_summary(path: Path, way: str) -> dict[str, Any]:
         raise RunError(f"{path} is damaged ({cause(error)}). {way} {again}") from error
     kind = summary.get("schema") if isinstance(summary, dict) else None
     if kind not in _DOCUMENTS:
-        raise RunError(f"{path} is a document {kind!r:.60}, not of an evaluation. {way}")
+        raise RunError(f"{path} is a document {kind!r:.60}, not that of an evaluation. {way}")
     if kind == "htnet.evaluation":
-        summary.setdefault("leave", "subject")  # left out where it was the only kind there was
+        summary.setdefault("leave", "subject")  # older versions had only this kind and did not write it
     if said := misfit(summary, _DOCUMENTS[kind]):
         raise RunError(f"{path} was changed, or is of an older version: {said}. {way} {again}")
     return summary
 
 
 def _stated(path: Path, summary: dict[str, Any]) -> dict[tuple[str, int], float]:
-    """UF1 over all samples by protocol and seed, as the summary has it.
+    """UF1 over all samples by protocol and seed, as stated in the summary.
 
     Raises:
-        RunError: the seeds of a protocol are not those of the run.
+        RunError: the seeds of a protocol differ from those of the run.
     """
     if "protocols" not in summary:
         return {(WEIGHTS, 0): summary["scores"]["full"]["uf1"]}
@@ -292,7 +293,7 @@ def _stated(path: Path, summary: dict[str, Any]) -> dict[tuple[str, int], float]
     for protocol, entry in summary["protocols"].items():
         if set(entry["seeds"]) != set(map(str, seeds)):
             raise RunError(
-                f"{path}: protocols.{protocol}.seeds has the seeds {', '.join(entry['seeds'])}, and run.seeds is "
+                f"{path}: protocols.{protocol}.seeds has the seeds {', '.join(entry['seeds'])}, but run.seeds is "
                 f"{seeds}. Run the same command again; finished folds are kept."
             )
     return {
@@ -310,7 +311,7 @@ def _samples(path: Path, summary: dict[str, Any]) -> Iterable[SampleResult]:
     for (line, row), probabilities in zip(table.rows, numbers, strict=True):
         if unknown := {row["truth"], row["prediction"]} - set(classes):
             raise RunError(
-                f"{path}, line {line}: {sorted(unknown)[0]!r} is no class of {path.parent / 'summary.json'}."
+                f"{path}, line {line}: {sorted(unknown)[0]!r} is not a class in {path.parent / 'summary.json'}."
             )
         if None in probabilities or not row.get("seed", "0").isdecimal():
             raise RunError(f"{path}, line {line}: a probability or the seed is missing. Run the evaluation again.")
@@ -339,7 +340,7 @@ def _known(answers: Sequence[SampleResult]) -> set[tuple[str, str, str, int]]:
 
 
 def _drawn(seeds: Sequence[Sequence[SampleResult]], num_classes: int) -> dict[str, Float64Array]:
-    """For each draw of people the mean over the seeds of each measure; empty if people are unknown, or only one."""
+    """Each measure in every draw of people, mean over the seeds; empty if a person is unknown or there is only one."""
     people = [(s.dataset, s.subject) for s in seeds[0] if is_named(s.subject)]
     if len(people) < len(seeds[0]) or len(set(people)) < 2:
         return {}

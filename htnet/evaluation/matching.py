@@ -1,16 +1,16 @@
 """Matching of predicted and true intervals, as in the spotting challenges (MEGC).
 
-A predicted interval matches a true one if their intersection over union is at least 0.5. Onset and offset belong to
-an interval, so frames 10 to 19 are ten. Each true interval counts once. htnet uses the maximum one-to-one matching:
-with m true and n predicted intervals and a pairs, there are a true positives, n - a false positives and m - a false
-negatives.
+A predicted interval matches a true one if their intersection over union is at least 0.5. An interval includes its onset
+and offset, so frames 10 to 19 are ten frames. Each true interval counts once. htnet uses the maximum one-to-one
+matching: with m true intervals, n predicted intervals and k pairs, there are k true positives, n - k false positives
+and m - k false negatives.
 
 Sources: the code of the baseline of MEGC 2020 (He, Wang, Li and Yap, arXiv 1912.11985;
 HeyingGithub/Baseline-project-for-MEGC2020_spotting, ``result_helper.py``) counts the true intervals that have at least
-one matching prediction; that of the spot-then-recognize score (genbing99/STRS-Metric, ``strs_metric.py``) gives each
-prediction in turn every matching true interval that is still free. Both give the size of the maximum matching if no
-prediction matches two true intervals. If one does (SAMM Long Videos has macro-expressions that overlap by 0.7),
-both may count more true positives than there are predictions, and the second depends on the order; the maximum matching
+one matching prediction; the code of the spot-then-recognize score (genbing99/STRS-Metric, ``strs_metric.py``) assigns
+to each prediction in turn all matching true intervals that are still free. Both give the size of the maximum matching
+if no prediction matches two true intervals. If one does (SAMM Long Videos has macro-expressions that overlap by 0.7),
+both may count more true positives than there are predictions, and the second depends on the order. The maximum matching
 does neither.
 """
 
@@ -28,7 +28,7 @@ IOU = Fraction(1, 2)
 
 
 def interval_iou(one: Span, other: Span) -> Fraction:
-    """Intersection over union of two intervals of whole frames or milliseconds, exactly.
+    """Exact intersection over union of two intervals of whole frames or milliseconds.
 
     Args:
         one: onset and offset, both included.
@@ -39,10 +39,10 @@ def interval_iou(one: Span, other: Span) -> Fraction:
 
 
 def exact_threshold(value: Fraction | float | str) -> Fraction:
-    """A threshold as the exact decimal fraction: 0.3 is 3/10, not the nearest binary number.
+    """A threshold as an exact decimal fraction: 0.3 is 3/10, not the nearest binary number.
 
     Raises:
-        InputError: not above 0, or above 1.
+        InputError: it is not above 0, or above 1.
     """
     try:
         found = value if isinstance(value, Fraction) else Fraction(str(value))
@@ -56,18 +56,18 @@ def exact_threshold(value: Fraction | float | str) -> Fraction:
 def match_intervals(
     truth: Sequence[Span], predicted: Sequence[Span], iou: Fraction | float | str = IOU
 ) -> tuple[tuple[int, int], ...]:
-    """Pair true and predicted intervals, each at most once, as many as possible.
+    """Pair as many true and predicted intervals as possible, each at most once.
 
-    Among all maximum matchings, one with the largest sum of intersections over unions is used, independent of the order
-    of the intervals; among those with equal sums, intervals that come first in time are paired.
+    Among all maximum matchings, one with the largest sum of intersections over unions is used. It does not depend on
+    the order of the intervals: among those with equal sums, earlier intervals are paired.
 
     Args:
         truth: onset and offset of each true interval, both included, in whole frames or milliseconds.
-        predicted: the same of each predicted one.
+        predicted: onset and offset of each predicted interval, likewise.
         iou: minimum intersection over union of a pair.
 
     Returns:
-        Pairs of indexes into ``truth`` and ``predicted``, by ``truth``.
+        Pairs of indexes into ``truth`` and ``predicted``, sorted by ``truth``.
 
     Raises:
         InputError: an interval ends before it begins, or ``iou`` is not in (0, 1].
@@ -88,10 +88,12 @@ Edges = dict[int, dict[int, Fraction]]
 
 
 def _edges(truth: Sequence[Span], predicted: Sequence[Span], least: Fraction) -> Edges:
-    """Row to column to intersection over union of every pair that reaches ``least``; both are sorted by onset."""
+    """The intersection over union of each pair that reaches ``least``, as ``edges[i][j]`` for ``truth[i]`` and
+    ``predicted[j]``. Both must be sorted by onset.
+    """
     edges: Edges = {}
     first = 0
-    latest = [0] * len(predicted)  # the latest offset so far, below which no earlier interval reaches
+    latest = [0] * len(predicted)  # the latest offset of this and all earlier intervals
     for j, (_, offset) in enumerate(predicted):
         latest[j] = max(offset, latest[j - 1]) if j else offset
     for i, span in enumerate(truth):
@@ -106,7 +108,7 @@ def _edges(truth: Sequence[Span], predicted: Sequence[Span], least: Fraction) ->
 
 
 def _components(edges: Edges) -> list[Edges]:
-    """Parts of the graph that share no interval; nearly all of them are a single pair."""
+    """Connected components of the graph. Nearly all of them are a single pair."""
     of_column: dict[int, list[int]] = {}
     for i, row in edges.items():
         for j in row:
@@ -129,14 +131,14 @@ def _components(edges: Edges) -> list[Edges]:
 
 
 def _largest(edges: Edges) -> list[tuple[int, int]]:
-    """The maximum matching with the largest sum: shortest augmenting paths, each of which adds one pair.
+    """The maximum matching with the largest sum, by shortest augmenting paths, each of which adds one pair.
 
     Source: successive shortest paths, as in Ahuja, Magnanti and Orlin, "Network Flows", 1993.
     """
     of_row: dict[int, int] = {}
     of_column: dict[int, int] = {}
     while True:
-        # Bellman-Ford from all free rows: what each column costs, and the row before it.
+        # Bellman-Ford from all free rows: the cost of each column, and the row before it on its path.
         cost: dict[int, Fraction] = {}
         before: dict[int, int] = {}
         rows = {i: Fraction(0) for i in edges if i not in of_row}

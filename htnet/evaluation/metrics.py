@@ -1,8 +1,7 @@
 """UF1, UAR and accuracy, as defined for MEGC 2019.
 
-Source: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019. A class
-that does not occur in the truth of the samples is left out of the mean, so scores of one
-data set of a composite are defined.
+Source: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019. A class that is not the
+true class of any sample is left out of the mean, so the scores of one data set of a composite are defined.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Scores:
         uf1: unweighted mean of the classes' F1, 0..1.
         uar: unweighted mean of the classes' recall, 0..1.
         accuracy: fraction of correct predictions, 0..1.
-        confusion: counts, rows are true classes, columns predicted ones.
+        confusion: counts, rows are true classes, columns predicted classes.
         num_samples: number of predictions.
     """
 
@@ -55,7 +54,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
         num_classes: number of classes.
 
     Returns:
-        (num_classes, num_classes) int64; rows are true classes, columns predicted ones.
+        (num_classes, num_classes) int64; rows are true classes, columns predicted classes.
 
     Raises:
         InputError: no samples, unequal lengths, or a label that is not a class index.
@@ -71,38 +70,38 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
 
 
 def uf1(confusion: ArrayLike) -> float:
-    """Unweighted F1: mean of 2 TP / (2 TP + FP + FN) over the classes that occur in the truth.
+    """Unweighted F1: mean of 2 TP / (2 TP + FP + FN) over the true classes that occur.
 
     Args:
         confusion: (C, C) counts, rows are true classes.
 
     Raises:
-        InputError: not a square matrix of counts, or without samples.
+        InputError: it is not a square matrix of counts, or has no samples.
     """
     return float(uf1_of_each(_counts(confusion)))
 
 
 def uar(confusion: ArrayLike) -> float:
-    """Unweighted average recall: mean of TP / (TP + FN) over the classes that occur in the truth.
+    """Unweighted average recall: mean of TP / (TP + FN) over the true classes that occur.
 
     Args:
         confusion: (C, C) counts, rows are true classes.
 
     Raises:
-        InputError: not a square matrix of counts, or without samples.
+        InputError: it is not a square matrix of counts, or has no samples.
     """
     return float(uar_of_each(_counts(confusion)))
 
 
 def uf1_of_each(confusions: ArrayLike) -> Float64Array:
-    """`uf1` of many matrices: (..., C, C) counts, each with samples, to (...)."""
+    """`uf1` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...)."""
     counts, hits, true = _parts(confusions)
     # TP + FN is the row sum and TP + FP the column sum.
     return _mean_of_present(2 * hits / np.maximum(true + counts.sum(-2), 1), true)
 
 
 def uar_of_each(confusions: ArrayLike) -> Float64Array:
-    """`uar` of many matrices: (..., C, C) counts, each with samples, to (...)."""
+    """`uar` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...)."""
     _, hits, true = _parts(confusions)
     return _mean_of_present(hits / np.maximum(true, 1), true)
 
@@ -114,7 +113,7 @@ def accuracy(confusion: ArrayLike) -> float:
         confusion: (C, C) counts, rows are true classes.
 
     Raises:
-        InputError: not a square matrix of counts, or without samples.
+        InputError: it is not a square matrix of counts, or has no samples.
     """
     counts = _counts(confusion)
     return float(np.trace(counts) / counts.sum())
@@ -142,7 +141,7 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     Args:
         values: (N,) class indexes, 0..num_classes - 1.
         num_classes: number of classes.
-        name: what messages call them.
+        name: name of the argument in messages.
 
     Raises:
         InputError: no samples, another shape, not integers, or a number that is not a class index.
@@ -157,7 +156,7 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     wrong = indexes[(indexes < 0) | (indexes >= num_classes)]
     if wrong.size:
         raise InputError(
-            f"{name} contains {int(wrong[0])}, which is not a class of 0..{num_classes - 1} ({wrong.size} such "
+            f"{name} contains {int(wrong[0])}, which is not a class index in 0..{num_classes - 1} ({wrong.size} such "
             "values). "
             "Correct it, or give the right num_classes."
         )

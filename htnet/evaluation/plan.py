@@ -18,7 +18,7 @@ from htnet.models import EmotionModel
 from htnet.preprocess import Landmarker
 from htnet.training import Recipe, refuse_not_vmappable
 
-#: Protocol names and what each reports.
+#: Names of the protocols, and the epoch that each reports.
 PROTOCOLS = {
     "last": "the last epoch; no selection",
     "nested": "the epoch with the best UF1 on subjects held out of the training part",
@@ -26,7 +26,8 @@ PROTOCOLS = {
 }
 #: Protocols whose epoch is chosen on the tested samples.
 LEAKING = frozenset({"best_on_test"})
-#: On a CUDA device, folds are vmapped up to this many bytes of weights, gradients, averages and optimizer states.
+#: On a CUDA device, as many folds are vmapped as need at most this many bytes for weights, gradients, averages and
+#: optimizer states.
 VMAPPED_BYTES = 8 * 2**30
 
 Weights = str | PathLike[str] | EmotionModel
@@ -38,35 +39,36 @@ class EvaluationPlan(Checked):
 
     Attributes:
         model: registered model name.
-        recipe: how to train.
+        recipe: training recipe.
         protocols: any of "last" (no selection), "nested" (epoch chosen on subjects held out of the
             training part), "best_on_test" (leaks; only for comparison with papers).
         seeds: number of seeds, counted from 0, or a list of seeds.
-        spec: preprocessing; by default the model's own. Fields that are fixed in the images of a prepared folder come
-            from the folder, see `htnet.training.load_flow_set`.
-        landmarker: detects landmarks of samples without; see `htnet.training.load_flow_set`.
+        spec: preprocessing; by default the model's own. For a prepared folder, the settings with which its images were
+            made come from the folder, see `htnet.training.load_flow_set`.
+        landmarker: detects the landmarks of samples that have none; see `htnet.training.load_flow_set`.
         settings: overrides of the model's config.
-        workers: processes; None means one per core on the CPU (at most 8). More than one requires the caller
+        workers: number of processes; None means one per core on the CPU (at most 8). More than one requires the caller
             to be guarded by ``if __name__ == "__main__":``.
-        engine: "local" for processes of this machine; "ray" for the nodes of a Ray cluster, where each training takes
-            one processor and computes on one thread. Results are those of local processes of one thread each, byte for
-            byte, if the nodes' processors are alike.
-        address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
-        vmap_folds: folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on the CPU,
-            where one process per core is faster. On a CUDA device, which one small model does not keep busy, None means
-            as many as fit into `VMAPPED_BYTES` if the model can be vmapped, otherwise 1.
+        engine: "local" for processes on this machine; "ray" for the nodes of a Ray cluster, where each training takes
+            one processor and runs on one thread. The results are byte-identical to those of local processes with one
+            thread each, if all nodes have the same kind of processor.
+        address: HOST:PORT of the Ray cluster; None for the one that the variable RAY_ADDRESS names.
+        vmap_folds: number of folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on
+            the CPU, where one process per core is faster. On a CUDA device, which one small model does not keep busy,
+            None means as many as fit into `VMAPPED_BYTES` if the model can be vmapped, otherwise 1.
         count_units: count the model's ``au_cooccurrence`` in each fold over the annotated action units of its
             training subjects only; see `htnet.data.training_cooccurrence`.
-        subjects: those to leave out, of `htnet.evaluation.loso`: as DATASET/SUBJECT, or the subject's name alone where
-            one data set has it. None for all. Each fold is the same as in the whole evaluation; only these are
-            trained, and the scores are over their samples.
+        subjects: subjects to leave out in turn, for `htnet.evaluation.loso`: as DATASET/SUBJECT, or the subject's name
+            alone if only one data set has it. None for all. Each fold is the same as in the whole evaluation, but only
+            these folds are trained, and the scores are over their samples.
         start: weights from which each fold's training starts, for `htnet.load_pretrained`, or a loaded model; or a list
             of them, one per seed, so that the scores vary with them too. They must not have been trained on any
             evaluated subject.
-        start_is_disjoint: assert this if their record does not show it; the summary states the assertion.
-        device: device for training; "auto" for a CUDA device where there is one.
+        start_is_disjoint: assert that they were not, if their record does not show it; the summary states the
+            assertion.
+        device: device for training; "auto" for a CUDA device if there is one.
         held_out: fraction of the training subjects that "nested" holds out.
-        checkpoint_every: minimum seconds between two writes of an unfinished training's state.
+        checkpoint_every: minimum time between two checkpoints of a training, s.
         progress: show progress bars.
         tensorboard: also write the learning curve of every fold for TensorBoard, into the folder ``tensorboard`` of
             the run.
@@ -95,7 +97,7 @@ class EvaluationPlan(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.engine == "local":  # which device there is on other machines is not known here
+        if self.engine == "local":  # the devices of other machines are not known here
             object.__setattr__(self, "device", named_device(self.device))
         object.__setattr__(self, "protocols", _listed(self.protocols))
         refuse_unknown(self.protocols, PROTOCOLS, "protocol")
@@ -117,18 +119,18 @@ class EvaluationPlan(Checked):
             )
         if self.count_units and "au_cooccurrence" in (self.settings or {}):
             raise InputError(
-                "count_units counts au_cooccurrence, which is among the settings too. Leave one of them out."
+                "count_units computes au_cooccurrence, but settings also contains it. Leave one of them out."
             )
         if self.count_units and self.vmap_folds not in (None, 1):
             raise InputError(
-                f"vmap_folds is {self.vmap_folds}, but models that have their own table of action units in each fold "
-                "cannot be vmapped. Use vmap_folds=1."
+                f"vmap_folds is {self.vmap_folds}, but with count_units each fold has its own table of action units, "
+                "so the models cannot be vmapped. Use vmap_folds=1."
             )
         object.__setattr__(self, "protocols", tuple(name for name in PROTOCOLS if name in self.protocols))
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds themselves."""
+        """The seeds as a tuple."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
 
     def folds_at_once(self, model: EmotionModel) -> int:
@@ -138,7 +140,7 @@ class EvaluationPlan(Checked):
             model: a model like those to be trained.
 
         Raises:
-            InputError: more than 1 of a model that cannot be vmapped.
+            InputError: ``vmap_folds`` is above 1 and the model cannot be vmapped.
         """
         if self.vmap_folds is not None:
             if self.vmap_folds > 1:
@@ -155,7 +157,7 @@ class EvaluationPlan(Checked):
 
 
 def _listed(values: Any) -> tuple[Any, ...]:
-    """What was given as a list, an array, a set or an iterator, as Python's own values; nothing of anything else."""
+    """The values of a list, array, set or iterator as native Python values; an empty tuple for anything else."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         return ()
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)

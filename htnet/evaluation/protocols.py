@@ -41,7 +41,7 @@ class FoldRun:
         manifest: the samples.
         data: the same samples as tensors.
         settings: overrides of the model's config, for these samples.
-        store: the run folder, where the states of unfinished trainings are kept; None keeps none.
+        store: the run folder, which holds the checkpoints of unfinished trainings; None for no checkpoints.
         starts: starting weights by seed; other seeds start from fresh weights.
     """
 
@@ -67,7 +67,7 @@ class FoldRun:
         )
 
     def checkpoint(self, seed: int, name: str, stage: str) -> Checkpoint | None:
-        """File of the state of an unfinished training, to be removed once its results are stored."""
+        """Checkpoint of a training. The caller removes its file once the results are stored."""
         if self.store is None:
             return None
         return Checkpoint(self.store.partial_path(seed, name, stage), self.plan.checkpoint_every, remove=False)
@@ -83,11 +83,12 @@ class _Stage:
     """One training of a fold: its samples, the values recorded after each epoch, and their evaluation.
 
     Attributes:
-        name: of the stage.
-        indices: samples that are trained on.
-        watch: called after each epoch; what it returns is recorded.
-        finish: from the records to the result of each protocol.
-        measured: what the records tell of each epoch without a look at tested samples, for the learning curve.
+        name: name of the stage.
+        indices: indexes of the training samples.
+        watch: called after each epoch; its return value is recorded.
+        finish: computes the result of each protocol from the records.
+        measured: extracts from the records the values of each epoch that do not depend on tested samples, for the
+            learning curve.
         curve: loss and learning rate of each epoch, once the training has ended.
     """
 
@@ -102,7 +103,7 @@ class _Stage:
         """Add this stage to the result of its fold."""
         result["protocols"] |= self.finish(records)
         loss, lr = ([point[k] for point in self.curve] for k in (0, 1))
-        # Nine digits bring a float32 back as it was; None where the loss was not finite.
+        # Nine significant digits restore a float32 exactly; `plain` turns values that are not finite into None.
         numbers = {"loss": loss, "lr": lr, **self.measured(records)}
         result["curves"][self.name] = plain({n: [float(f"{v:.9g}") for v in values] for n, values in numbers.items()})
 
@@ -112,7 +113,7 @@ def _empty(fold: Fold, seed: int) -> dict[str, Any]:
 
 
 def run_fold(run: FoldRun, fold: Fold, seed: int) -> dict[str, Any]:
-    """Train and test one fold under every requested protocol; what `RunStore.write_fold` keeps."""
+    """Train and test one fold under every requested protocol. Returns the content for `RunStore.write_fold`."""
     result = _empty(fold, seed)
     for stage in _stages(run, fold, seed):
         try:
@@ -130,10 +131,12 @@ def run_fold(run: FoldRun, fold: Fold, seed: int) -> dict[str, Any]:
 
 
 def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:
-    """The same for many folds (with a seed each), those with as many steps per epoch and one start trained at once.
+    """Do the same as `run_fold` for many folds, each with a seed.
+
+    Folds with the same number of steps per epoch and the same start are trained at once.
 
     Returns:
-        The results, and the files of the trainings' states, to be removed once the results are stored.
+        The results, and the checkpoint files, which the caller removes once the results are stored.
     """
     stages = [_stages(run, fold, seed) for fold, seed in tasks]
     results = [_empty(fold, seed) for fold, seed in tasks]
@@ -187,7 +190,7 @@ def _entry(run: FoldRun, fold: Fold, epoch: int, probabilities: torch.Tensor) ->
 
 
 def _all_epochs(run: FoldRun, fold: Fold, test: FlowSet) -> _Stage:
-    """One training gives both "last" and "best_on_test": recording test scores does not affect it."""
+    """The training for both "last" and "best_on_test". Recording test scores does not affect it."""
     leaking = "best_on_test" in run.plan.protocols
 
     def watch(epoch: int, model: EmotionModel) -> list[list[float]] | None:
@@ -219,7 +222,7 @@ def _nested(run: FoldRun, fold: Fold, seed: int, test: FlowSet) -> _Stage:
         seen = predict_set(model, validation)
         quality = score(truth, seen.argmax(1).numpy(), classes).uf1
         loss = -float(np.log(np.maximum(seen.numpy()[np.arange(len(truth)), truth], 1e-12)).mean())
-        # The test subject's predictions are stored, not used: the epoch is chosen by the two numbers.
+        # The predictions for the test subject are only recorded. The epoch is chosen by the first two values.
         return [quality, -loss, predict_set(model, test).tolist()]
 
     def finish(records: list[Any]) -> dict[str, Any]:

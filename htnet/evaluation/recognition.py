@@ -2,8 +2,8 @@
 
 Source: Liong, See and Chan, "Spot-then-recognize", Signal Processing: Image Communication 110, 2023, and its code
 (genbing99/STRS-Metric): the true positives whose annotated emotion is one of the classes are scored; precision and
-recall are averaged over all classes (a class that does not occur counts 0), and F1 is their harmonic mean. The UAR that
-this code prints, and with it the table of MEGC 2025 (arXiv 2506.15298), is the mean precision; here it is the mean
+recall are averaged over all classes (a class that does not occur counts as 0), and F1 is their harmonic mean. What this
+code prints as UAR, and so the table of MEGC 2025 (arXiv 2506.15298), is the mean precision; here UAR is the mean
 recall.
 """
 
@@ -24,11 +24,11 @@ class Recognition:
     Attributes:
         precision: mean precision over all classes, 0..1.
         recall: mean recall over all classes, 0..1.
-        f1: harmonic mean of these two, used in the spot-then-recognize score.
-        uf1: mean F1 of the classes that occur in the true positives, as defined by MEGC 2019; None without any.
-        uar: mean recall of these classes; None without any.
-        accuracy: fraction of correct predictions; None without any.
-        classes: the emotions.
+        f1: harmonic mean of precision and recall, used in the spot-then-recognize score.
+        uf1: mean F1 of the classes that occur in the true positives, as defined by MEGC 2019; None if ``pairs`` is 0.
+        uar: mean recall of these classes; None if ``pairs`` is 0.
+        accuracy: fraction of correct predictions; None if ``pairs`` is 0.
+        classes: the emotions that are scored.
         pairs: number of true positives whose emotion is one of the classes.
         left_out: number of true positives whose emotion is not annotated, or not one of the classes.
     """
@@ -58,14 +58,14 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
     """Score the emotions of the true positives of spotting.
 
     Args:
-        pairs: annotated and predicted emotion of each; a prediction outside the classes is wrong.
+        pairs: annotated and predicted emotion of each true positive; a prediction outside the classes is wrong.
         classes: the emotions that are scored.
 
     Raises:
         InputError: there are no classes, or one occurs twice.
     """
     if not classes or not all(classes) or len(set(classes)) < len(classes):
-        raise InputError(f"classes is {list(classes)!r}; give each emotion that is scored once.")
+        raise InputError(f"classes is {list(classes)!r}; list each emotion to be scored once.")
     index = {name: k for k, name in enumerate(classes)}
     every = list(pairs)
     # One more class, which is never true, for predictions outside the classes.

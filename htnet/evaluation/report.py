@@ -1,4 +1,4 @@
-"""Collection of stored folds into per-sample predictions and a summary."""
+"""Collection of the stored folds: predictions of all samples, and a summary."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from htnet.evaluation.plan import LEAKING, PROTOCOLS
 from htnet.evaluation.store import RunStore, to_csv, write_atomic
 
 _METRICS = ("uf1", "uar", "accuracy")
-#: Text for what a fold leaves out.
+#: Noun for what a fold leaves out.
 _TESTED = {"subject": "subject", "dataset": "data set", "fold": "subject", "split": "subject"}
-#: Heads the table's first column, so the two kinds of evaluation are not mistaken for each other.
+#: Heading of the table's first column, which shows the kind of evaluation.
 _HEADING = {
     "subject": "protocol",
     "dataset": "protocol, leave one database out",
@@ -39,13 +39,13 @@ class SampleResult:
 
     Attributes:
         sample: sample identifier.
-        dataset: data set it belongs to.
-        subject: the person in it.
+        dataset: data set of the sample.
+        subject: person in the sample.
         seed: seed of the training.
         protocol: protocol of the prediction.
         truth: index of the true class.
         prediction: index of the predicted class.
-        probabilities: one per class.
+        probabilities: probability of each class.
     """
 
     sample: str
@@ -61,7 +61,7 @@ class SampleResult:
 @renamed_attributes
 @dataclass(frozen=True)
 class LosoResult:
-    """Result of an evaluation that leaves out one subject, or one data set, at a time.
+    """Result of an evaluation in folds.
 
     Attributes:
         summary: content of ``summary.json``.
@@ -75,11 +75,11 @@ class LosoResult:
 
     @property
     def regions_at_counts(self) -> dict[str, int]:
-        """Number of samples whose regions were cut at their "landmarks" and at the "template"."""
+        """Number of samples whose regions were cropped at their "landmarks" and at those of the "template"."""
         return dict(new_keys(self.summary["run"], RUN_KEYS)["regions_at"])
 
     def table(self) -> str:
-        """UF1/UAR for each protocol, over all and for each data set, as Markdown."""
+        """UF1 / UAR of each protocol, over all samples and for each data set, as a Markdown table."""
         names = list(next(iter(self.summary["protocols"].values()))["mean"])
         lines = [f"| {_HEADING[self.summary['leave']]} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
         for protocol, entry in self.summary["protocols"].items():
@@ -92,10 +92,10 @@ class LosoResult:
         """Reliability of the left-out predictions, for `htnet.plots.plot_reliability`.
 
         Args:
-            protocol: one of the run's.
+            protocol: a protocol of the run.
 
         Returns:
-            Bins over the predictions of all seeds: "raw", and "after temperature" as in the summary.
+            Reliability over the predictions of all seeds: "raw", and "after temperature" as in the summary.
 
         Raises:
             InputError: the run has no such protocol.
@@ -109,10 +109,10 @@ class LosoResult:
 def collect(
     store: RunStore, manifest: Manifest, folds: Sequence[Fold], seeds: Sequence[int], protocols: Sequence[str]
 ) -> tuple[SampleResult, ...]:
-    """Every stored prediction, joined with its sample by identifier.
+    """Join every stored prediction with its sample by identifier.
 
     Raises:
-        RunError: a fold is missing, does not contain exactly its samples, or diverged.
+        RunError: a fold is missing, does not contain exactly its samples, or its training diverged.
     """
     truth = manifest.labels().tolist()
     out = []
@@ -121,7 +121,9 @@ def collect(
             for fold in folds:
                 stored = store.read_fold(seed, fold.name)
                 if stored is None:
-                    raise RunError(f"Fold {fold.title} of seed {seed} is not finished in {store.root}.")
+                    raise RunError(
+                        f"Fold {fold.title} of seed {seed} is not finished in {store.root}. Run the same command again."
+                    )
                 path = store.fold_path(seed, fold.name)
                 chances = _chances(stored, protocol, len(manifest.classes), path)
                 if set(chances) != {manifest.samples[i].sample for i in fold.test}:
@@ -158,7 +160,7 @@ def _chances(stored: Any, protocol: str, classes: int, path: Path) -> dict[str, 
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error
     if sizes - {(classes,)}:
-        raise RunError(f"{path} does not contain {classes} probabilities a sample. Delete it and run again.")
+        raise RunError(f"{path} does not contain {classes} probabilities per sample. Delete it and run again.")
     return dict(found)
 
 
@@ -178,7 +180,7 @@ def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str)
     seeds_left_out = []
     for seed in seeds:
         of_seed = [s for s in samples if s.seed == seed]
-        # Unnamed subjects may be any person; `intervals_of` then returns none instead of treating samples as people.
+        # An unnamed subject may be anybody. `intervals_of` then gives no intervals, rather than one person per sample.
         people = [(s.dataset, s.subject) if is_named(s.subject) else None for s in of_seed]
         seeds_left_out.append(
             LeftOut(
@@ -194,9 +196,9 @@ def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str)
 def summarize(
     samples: Sequence[SampleResult], manifest: Manifest, seeds: Sequence[int], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Scores for each protocol and seed, with mean, standard deviation and intervals, and the calibration.
+    """The summary: scores of each protocol and seed, with mean, standard deviation and intervals, and the calibration.
 
-    The reader's notes and the list of samples whose apex is the middle frame are included.
+    It includes the reader's notes and the list of samples whose apex is the middle frame.
     """
     protocols: dict[str, Any] = {}
     replaced = [s.sample for s in manifest if s.apex_source == "middle"]

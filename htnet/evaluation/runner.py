@@ -1,4 +1,4 @@
-"""Leave-one-subject-out (LOSO) and leave-one-database-out (LODO) evaluation."""
+"""Evaluations in folds: leave-one-subject-out (LOSO), leave-one-database-out (LODO), k-fold and a fixed split."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ from htnet.training import (
 )
 from htnet.training.curves import check_tensorboard
 
-#: Value in a run's config for the table of action units if each fold has its own.
+#: Value of ``au_cooccurrence`` in a run's config if each fold has its own table of action units.
 COUNTED = "counted over the training subjects of each fold"
-#: Called with the number of folds that are done, that of all, and an estimate of the seconds left.
+#: Called with the number of finished folds, the number of all folds, and an estimate of the remaining time, s.
 OnFold = Callable[[int, int, float], None]
 
 
@@ -97,19 +97,19 @@ def loso(
 ) -> LosoResult:
     """Leave-one-subject-out (LOSO) evaluation: for every subject, train on all others and test on that subject.
 
-    A run can be interrupted at any moment and resumed with the same call: finished folds are
-    kept, an unfinished one resumes from its last checkpoint, and the final files are byte-identical (with the same
-    number of workers on the same machine).
+    A run can be interrupted at any moment and resumed with the same call. Finished folds are kept, and an unfinished
+    fold resumes from its last checkpoint. The final files are byte-identical to those of an uninterrupted run, with the
+    same number of workers on the same machine.
 
     Args:
         data: labeled samples with subjects: a manifest, or a path for `htnet.data.open_data`.
         model: registered model name.
         recipe: training recipe.
         out: run folder.
-        overwrite: replace results of the same run with more seeds by those of ``seeds``.
-        on_fold: called after each fold, or group of vmapped folds, with the number of folds that are done, that of all,
-            and an estimate of the seconds left.
-        protocols: see `EvaluationPlan`, also for all other arguments.
+        overwrite: replace the results of the same run with more seeds by the results of ``seeds``.
+        on_fold: called after each fold, or group of vmapped folds, with the number of finished folds, the number of all
+            folds, and an estimate of the remaining time, s.
+        protocols: see `EvaluationPlan`, which describes all other arguments too.
 
     Returns:
         The result; ``out`` then contains ``predictions.csv``, ``summary.json`` and the learning curves,
@@ -117,22 +117,22 @@ def loso(
 
     Raises:
         OverwriteError: ``out`` contains results of another kind, or of more seeds and ``overwrite`` is not given.
-        RunError: ``out`` contains another run, or is in use; the Ray cluster does not answer or cannot run htnet.
+        RunError: ``out`` contains another run, or is in use; the Ray cluster does not respond or cannot run htnet.
         MissingExtraError: Ray is not installed.
-        RecipeError: the recipe is unknown, or interpolates with a start (WiSE-FT) and there is none.
+        RecipeError: the recipe is unknown, or it interpolates with a start (WiSE-FT) and there is none.
         ManifestError: samples lack a label, the subject to leave out, or an expression (see
             `htnet.data.reader.degenerate`), two people share a picture, or there are fewer than two folds;
             ``count_units`` is given and no action units are annotated.
         MissingExtraError: ``tensorboard`` is given and the package is not installed.
-        InputError: an option is unknown or impossible; ``subjects`` names somebody whom the data do not have, or a name
-            that several data sets have; ``start`` was or may have been trained on data of this
-            evaluation; ``count_units`` is given for a model that reads none, or whose folds are vmapped.
+        InputError: an option is unknown or impossible; ``subjects`` names a subject that is not in the data, or a name
+            that occurs in several data sets; ``start`` was or may have been trained on data of this evaluation;
+            ``count_units`` is given for a model without a table of action units, or with vmapped folds.
     """
     return _evaluate("subject", leave_one_subject_out, **locals())
 
 
 def _arguments_of(other: Callable[P, LosoResult]) -> Callable[[Callable[..., LosoResult]], Callable[P, LosoResult]]:
-    """Decorator that gives a function the signature of another, for help texts, editors and type checkers."""
+    """Decorator that gives a function the signature of another one, for help texts, editors and type checkers."""
 
     def decorate(function: Callable[..., LosoResult]) -> Callable[P, LosoResult]:
         function.__signature__ = inspect.signature(other)  # type: ignore[attr-defined]
@@ -154,19 +154,19 @@ def lodo(*args: Any, **options: Any) -> LosoResult:
 
 
 def kfold(*args: Any, folds: int = 5, fold_seed: int = 0, **options: Any) -> LosoResult:
-    """Cross-validation over folds of several subjects: train on all other folds, test on the one.
+    """Cross-validation over folds of several subjects: for every fold, train on all others and test on that fold.
 
-    It takes ``folds`` trainings a seed, where `loso` takes one for each subject, and each of them has fewer people to
-    train on.
+    It takes ``folds`` trainings per seed, where `loso` takes one per subject. Each training has fewer people than with
+    `loso`.
 
     Args:
         *args: as for `loso`.
         folds: number of folds, see `htnet.data.k_folds`.
-        fold_seed: another seed, other folds. ``seeds`` are those of the trainings; all have the same folds.
+        fold_seed: seed of the division into folds. ``seeds`` are the seeds of the trainings, which share the folds.
         **options: as for `loso`.
 
     Returns:
-        As of `loso`; errors are alike.
+        As for `loso`, which also lists the errors.
     """
     given = inspect.signature(loso).bind(*args, **options)
     given.apply_defaults()
@@ -182,7 +182,7 @@ def holdout(*args: Any, **options: Any) -> LosoResult:
         **options: as for `loso`.
 
     Returns:
-        As of `loso`, over the samples of the split "test"; errors are alike.
+        As for `loso`, over the samples of the split "test". `loso` also lists the errors.
     """
     given = inspect.signature(loso).bind(*args, **options)
     given.apply_defaults()
@@ -203,7 +203,7 @@ def _evaluate(
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
     check_tensorboard(plan.tensorboard)
     engine = make_engine(plan.engine, plan.address, plan.workers, plan.device, gpus=True)
-    # The caller's own manifest may be a known set, too.
+    # A manifest that the caller passes may be a published data set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     manifest = manifest.subset(manifest.by_name())
     folds, seeds, entry = _asked_for(make_folds(manifest), plan.subjects, leave), plan.seed_list, get_entry(plan.model)
@@ -213,7 +213,7 @@ def _evaluate(
     fresh = create_model(plan.model, **settings)
     starts = _starts_from(plan, manifest)
     if plan.count_units:
-        for fold in folds:  # before anything is trained
+        for fold in folds:  # raises errors before anything is trained
             counted_units(plan.model, [manifest.samples[i] for i in fold.train])
     size = plan.folds_at_once(fresh)
     flows = load_flow_set(
@@ -228,7 +228,7 @@ def _evaluate(
         **(described or {}),
         "htnet": __version__,
         "torch": torch.__version__,
-        **({"leave": leave} if leave != "subject" else {}),  # left out where it was the only kind there was
+        **({"leave": leave} if leave != "subject" else {}),  # not written for subjects, as in older versions
         **({"only_subjects": [fold.title for fold in folds]} if plan.subjects is not None else {}),
         "model": plan.model,
         "config": fresh.config.to_dict() | ({"au_cooccurrence": COUNTED} if plan.count_units else {}),
@@ -248,14 +248,14 @@ def _evaluate(
     with store.locked():
         store.begin(described)
         store.check_seeds(seeds, overwrite)
-        # Other machines keep no states of trainings here; what found points is not needed any more.
+        # Other machines cannot write checkpoints here. The landmarker is no longer needed.
         kept = None if engine.remote else store
         run = FoldRun(dataclasses.replace(plan, landmarker=None), manifest, flows, settings, kept, starts)
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
         groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
         total, begun = len(folds) * len(seeds), time.monotonic()
         done = total - len(tasks)
-        if plan.tensorboard:  # those of before, too
+        if plan.tensorboard:  # also for folds of earlier calls
             for seed, fold in ((s, f) for s in seeds for f in folds if (f, s) not in tasks):
                 fold_to_tensorboard(store, seed, fold.name)
         with (
@@ -288,11 +288,11 @@ def _evaluate(
 
 
 def _asked_for(folds: Sequence[Fold], subjects: Sequence[str] | None, leave: str) -> Sequence[Fold]:
-    """The folds that leave out the subjects, in the order of all folds; all of them if none are named."""
+    """The folds that leave out ``subjects``, in the original order; all folds if it is None."""
     if subjects is None:
         return folds
     if leave != "subject":
-        raise InputError(f"subjects chooses folds that leave out one subject, but these leave out a {leave}. Drop it.")
+        raise InputError(f"subjects is for folds that leave out one subject, but these leave out a {leave}. Drop it.")
     named = {f"{fold.dataset}/{fold.subject}" if fold.dataset else fold.subject: fold for fold in folds}
     chosen = set()
     for subject in subjects:
@@ -306,7 +306,7 @@ def _asked_for(folds: Sequence[Fold], subjects: Sequence[str] | None, leave: str
 
 
 def _open(data: str | PathLike[str]) -> Manifest:
-    """Open the data set and warn about each of its notes; the summary contains the full lists of names."""
+    """Open the data set, and warn about each of its notes. The summary contains the full lists of names."""
     manifest = open_data(data)
     for note in manifest.notes:
         warn_user(abridged(note))
@@ -314,13 +314,13 @@ def _open(data: str | PathLike[str]) -> Manifest:
 
 
 def _run_group(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Results of some folds, and files to be removed once these are stored; `RunStore.write_fold` knows of the rest."""
+    """Run some folds. Returns their results, and files to remove later that `RunStore.write_fold` does not remove."""
     with one_thread(run.plan.device):
         return ([run_fold(run, *tasks[0])], []) if len(tasks) == 1 else run_vmapped(run, tasks)
 
 
 def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFrom]:
-    """The starting weights of each seed; weights that may have been trained on a test subject are refused."""
+    """The starting weights of each seed. Raises InputError for weights that may have been trained on a test subject."""
     if plan.start is None:
         return {}
     given = model_of(plan.start) or plan.start
@@ -328,7 +328,7 @@ def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFro
     sources = [given] if isinstance(given, (str, PathLike, EmotionModel)) else list(given)
     if not single and len(sources) != len(plan.seed_list):
         raise InputError(
-            f"start names {len(sources)} weights for {len(plan.seed_list)} seed(s). Give one for all, or one per seed."
+            f"start has {len(sources)} weights for {len(plan.seed_list)} seed(s). Give one for all, or one per seed."
         )
     starts = [StartFrom(source, manifest.classes) for source in sources]
     for start in starts:

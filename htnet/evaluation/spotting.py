@@ -1,9 +1,9 @@
 """Scores of spotting in recordings, as the spotting challenges (MEGC 2020 to 2025) define them.
 
-Intervals are matched within each recording and each kind (see `htnet.evaluation.matching`). The counts of all
-recordings are summed, and those of micro- and macro-expressions once more for the overall score. Source: He, Wang, Li
-and Yap (MEGC 2020, arXiv 1912.11985) and the results published with its code: 21 of 57 micro- and 109 of 300
-detected macro-expressions give 130 of 357 overall.
+Intervals are matched within each recording and each kind (see `htnet.evaluation.matching`). The counts of each kind are
+summed over all recordings; the overall score adds those of micro- and macro-expressions. Source: He, Wang, Li and Yap
+(MEGC 2020, arXiv 1912.11985) and the results published with its code: 21 of 57 detected micro- and 109 of 300 detected
+macro-expressions give 130 of 357 overall.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from htnet.evaluation.recognition import Recognition, recognize
 
 #: Units in which intervals are compared.
 UNITS = ("frames", "ms")
-#: Maximum distance of apexes that count as near, ms: two frames at 25 per second.
+#: Maximum distance of two apexes that count as near, ms: two frames at 25 per second.
 NEAR_MS = 80
-#: Name in the confusion for unmatched events.
+#: Name of the row and column of unmatched events in the confusion.
 NOTHING = "none"
 
 
@@ -55,12 +55,12 @@ class SpottingCounts:
 
     @property
     def precision(self) -> float | None:
-        """TP / (TP + FP); 0 without predictions, None without true intervals as well."""
+        """TP / (TP + FP); 0 without predictions, None without predictions and true intervals."""
         return self._share(self.tp + self.fp)
 
     @property
     def recall(self) -> float | None:
-        """TP / (TP + FN); 0 without true intervals, None without predictions as well."""
+        """TP / (TP + FN); 0 without true intervals, None without true intervals and predictions."""
         return self._share(self.tp + self.fn)
 
     @property
@@ -95,11 +95,11 @@ class ApexErrors:
     @property
     def near(self) -> float | None:
         """Fraction of pairs that are at most `NEAR_MS` apart; None if no times are known."""
-        # Times are products of frames and rates: a millionth of a millisecond more is no more.
+        # The tolerance of 1e-6 ms allows for rounding, because times are computed from frames and rates.
         return sum(value <= NEAR_MS + 1e-6 for value in self.ms) / len(self.ms) if self.ms else None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form: number of pairs, mean and median, and the share that is near."""
+        """JSON-ready form: number of pairs, mean and median, and the fraction of near ones."""
         return {
             "pairs": len(self.frames),
             "mean_frames": _mean(self.frames),
@@ -115,8 +115,8 @@ class KindScores:
     """Scores of one kind of event, or of micro- and macro-expressions together.
 
     Attributes:
-        counts: over all recordings.
-        f1_interval: 95 % interval of F1 by bootstrap over people (or recordings); None with too few.
+        counts: counts over all recordings.
+        f1_interval: 95 % interval of F1 from a bootstrap over people (or recordings); None if there are fewer than two.
         apex: apex errors of the true positives.
         false_per_minute: false positives per minute; None if the length of a recording is unknown.
         recognition: scores of emotion recognition in the true positives; None if no emotion is annotated or none is
@@ -156,9 +156,9 @@ class RecordingScores:
     """Counts of one recording.
 
     Attributes:
-        recording: its name.
+        recording: name of the recording.
         subject: the person; "" if unknown.
-        minutes: its length; None if unknown.
+        minutes: length of the recording, minutes; None if unknown.
         kinds: counts of each kind that occurs in any recording, true or predicted.
     """
 
@@ -188,14 +188,14 @@ class SpottingScores:
     """Scores of spotting in a set of recordings.
 
     Attributes:
-        overall: micro- and macro-expressions together; one predicted as the other is an error.
-        kinds: each kind that occurs, true or predicted; micro- and macro-expressions always.
+        overall: scores of micro- and macro-expressions together; one kind predicted as the other is an error.
+        kinds: scores of each kind that occurs, true or predicted, and always of micro- and macro-expressions.
         recordings: counts of each recording.
         confusion: counts by kind of the true event, or "none", and kind of the predicted event, or "none". Events of
             the same kind are matched first, the remaining ones across kinds.
         iou: minimum intersection over union of a true positive.
         unit: unit in which intervals were compared, one of `UNITS`.
-        groups: bootstrap unit of the intervals of F1: "subjects" or "recordings".
+        groups: what the bootstrap for the intervals of F1 draws: "subjects" or "recordings".
         warnings: reasons to doubt the scores.
     """
 
@@ -220,7 +220,7 @@ class SpottingScores:
 
     @property
     def minutes(self) -> float | None:
-        """Total length of the recordings; None if one is unknown."""
+        """Total length of the recordings, minutes; None if one is unknown."""
         return _total(recording.minutes for recording in self.recordings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -260,16 +260,16 @@ def evaluate_spotting(
 
     Args:
         truth: the recordings with their true events, including recordings without events.
-        predicted: predicted events by name of the recording, with frames counted as in its true events. A missing
-            recording has no predictions.
+        predicted: predicted events by name of the recording, with frames numbered as in the true events. Without an
+            entry, a recording has no predictions.
         iou: minimum intersection over union of a true positive; the challenges use 0.5.
-        unit: "frames", or "ms" for recordings whose predictions were made at another rate.
-        classes: emotions that recognition is scored over; by default those annotated for a kind.
+        unit: "frames", or "ms" for recordings whose predictions were made at another frame rate.
+        classes: emotions over which recognition is scored; by default those annotated for a kind.
         resamples: number of bootstrap draws for the intervals of F1.
         seed: seed of the draws.
 
     Raises:
-        InputError: no recordings, a name that occurs twice or is unknown, or times that are not known.
+        InputError: there are no recordings, a name occurs twice or is unknown, or times are needed but not known.
     """
     recordings = tuple(truth)
     one_of(UNITS).check("unit", unit)
@@ -351,7 +351,7 @@ def _check_names(recordings: Sequence[Recording], predicted: Mapping[str, Any]) 
     names = [recording.name for recording in recordings]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"The recording {twice!r} occurs twice among the true ones; make names unique.")
+        raise InputError(f"The recording {twice!r} occurs twice in the annotations; make names unique.")
     unknown = next((name for name in predicted if name not in set(names)), None)
     if unknown is not None:
         raise InputError(
@@ -363,7 +363,7 @@ def _check_names(recordings: Sequence[Recording], predicted: Mapping[str, Any]) 
 def _match(
     recording: Recording, truth: list[Event], predicted: list[Event], iou: Fraction, unit: str
 ) -> tuple[list[_Pair], list[Event], list[Event]]:
-    """Matched pairs, the true events left over, and the predicted ones."""
+    """Matched pairs, unmatched true events, and unmatched predicted events."""
     spans = [[_span(recording, event, unit) for event in events] for events in (truth, predicted)]
     matched = match_intervals(spans[0], spans[1], iou)
     ours, theirs = {i for i, _ in matched}, {j for _, j in matched}
@@ -380,14 +380,14 @@ def _span(recording: Recording, event: Event, unit: str) -> Span:
     times = [_ms(recording, frame, time) for frame, time in ((event.onset, event.start), (event.offset, event.end))]
     if None in times:
         raise InputError(
-            f"An event of {recording.name!r} has no time and the recording no rate, so it cannot be compared in "
-            "milliseconds. Give the frames per second, or compare in frames."
+            f"An event of {recording.name!r} has no time, and the recording has no frame rate, so it cannot be "
+            "compared in milliseconds. Give the frames per second, or compare in frames."
         )
     return math.floor(times[0] + 0.5), math.floor(times[1] + 0.5)  # type: ignore[operator]
 
 
 def _ms(recording: Recording, frame: int | None, time: float | None) -> float | None:
-    """Time of a frame, ms; computed from the rate if it is not given."""
+    """Time of a frame, ms; computed from the frame rate if it is not given."""
     if frame is None:
         return None
     found = recording.seconds(frame) if time is None else time
@@ -410,7 +410,7 @@ def _apexes(pairs: Iterable[_Pair]) -> ApexErrors:
 def _f1_interval(
     counts: Sequence[SpottingCounts], groups: Sequence[Any], resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """Interval of F1 over draws of groups; draws without true intervals and predictions have no F1."""
+    """Interval of F1 over draws of groups. Draws without true intervals and predictions have no F1 and are left out."""
     if len(set(groups)) < 2:
         return None
     members, times = draw_groups(groups, resamples, seed)

@@ -22,12 +22,12 @@ RESULTS = ("summary.json", "predictions.csv", "training.csv")
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part, even after a power failure."""
+    """Write a file atomically: readers see the old or the new content, never a part, even after a power failure."""
     write_text(path, text, durable=True, follow=False)
 
 
 def to_json(content: Any) -> str:
-    """Stable JSON text: same content, same bytes."""
+    """JSON text that is the same, byte for byte, for the same content."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -40,7 +40,7 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return out.getvalue()
 
 
-#: Trainings of a fold: of all its epochs for "last" and "best_on_test", and for "nested".
+#: Trainings of a fold: "all" for the protocols "last" and "best_on_test", and "nested".
 STAGES = ("all", "nested")
 
 
@@ -48,20 +48,20 @@ class RunStore:
     """The folder of one evaluation run.
 
     Layout: ``run.json`` (description of the run), ``folds/seed-S/FOLD.json`` (one per finished fold),
-    ``partial/`` (state of unfinished folds), and at the end ``training.csv``, ``predictions.csv`` and
+    ``partial/`` (checkpoints of unfinished folds), and at the end ``training.csv``, ``predictions.csv`` and
     ``summary.json``.
     """
 
     def __init__(self, root: Path) -> None:
-        """Use ``root``; nothing is written yet."""
+        """Store the path of the folder. Nothing is written yet."""
         self.root = root
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder for this process, and remove what a killed one left half written.
+        """Lock the folder for this process, and remove incomplete files of a killed process.
 
         Raises:
-            RunError: another process uses it.
+            RunError: another process uses the folder.
         """
         with locked(self.root):
             seeds = [f"folds/{path.name}" for path in (self.root / "folds").glob("*")]
@@ -78,7 +78,7 @@ class RunStore:
         text = to_json(settings)
         path = self.root / "run.json"
         if not os.path.isfile(path):
-            check_folder(self.root, (*RESULTS, "folds"))  # not of a run
+            check_folder(self.root, (*RESULTS, "folds"))  # results without a run.json
             write_atomic(path, text)
             return
         try:
@@ -90,7 +90,7 @@ class RunStore:
         wanted = json.loads(text)
         kept = new_keys(kept, RUN_KEYS) if isinstance(kept, dict) else {}
         if isinstance(kept.get("recipe"), dict):
-            kept["recipe"] = new_fields(kept["recipe"], RECIPE_FIELDS)  # of a run of before
+            kept["recipe"] = new_fields(kept["recipe"], RECIPE_FIELDS)  # from an older version
         differ = sorted(k for k in {*kept, *wanted} if kept.get(k) != wanted.get(k))
         if differ:
             raise RunError(
@@ -99,10 +99,10 @@ class RunStore:
             )
 
     def check_seeds(self, seeds: Sequence[int], overwrite: bool) -> None:
-        """Refuse to replace the results of more seeds by those of fewer.
+        """Check that no results of seeds would be lost.
 
         Raises:
-            OverwriteError: they would be, and ``overwrite`` is not given.
+            OverwriteError: the folder has results of seeds that are not in ``seeds``, and ``overwrite`` is not given.
         """
         path = self.root / RESULTS[0]
         if overwrite or not os.path.isfile(path):
@@ -115,8 +115,8 @@ class RunStore:
             ) from error
         if lost := sorted(before - set(seeds)):
             raise OverwriteError(
-                f"{path} exists and contains results of the seeds {', '.join(map(str, lost))} too, which would be "
-                "lost. Request these seeds as well, or accept the loss: --overwrite (in Python overwrite=True)."
+                f"{path} also contains results of the seeds {', '.join(map(str, lost))}, which would be lost. Request "
+                "these seeds as well, or accept the loss: --overwrite (in Python overwrite=True)."
             )
 
     def fold_path(self, seed: int, fold: str) -> Path:
@@ -124,11 +124,11 @@ class RunStore:
         return self.root / "folds" / f"seed-{seed}" / f"{fold}.json"
 
     def partial_path(self, seed: int, fold: str, stage: str) -> Path:
-        """File of the state of an unfinished training."""
+        """Checkpoint file of an unfinished training."""
         return self.root / "partial" / f"seed-{seed}-{fold}-{stage}.pt"
 
     def remove_unfinished(self) -> None:
-        """Remove states of trainings whose folds were stored just before the process was killed."""
+        """Remove checkpoints that remain because the process was killed just after it had stored a fold."""
         for path in (self.root / "partial").glob("*.pt"):
             path.unlink(missing_ok=True)
 
@@ -143,9 +143,9 @@ class RunStore:
             raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error
 
     def write_fold(self, seed: int, fold: str, result: Mapping[str, Any]) -> None:
-        """Keep the result of a finished fold, and no longer the state of its trainings.
+        """Write the result of a finished fold, and remove the checkpoints of its trainings.
 
-        Another process may have left that, of a run that was interrupted.
+        The checkpoints may be from another process, whose run was interrupted.
         """
         write_atomic(self.fold_path(seed, fold), to_json(result))
         for stage in STAGES:

@@ -1,4 +1,4 @@
-"""Reader of an evaluation's ``summary.json``: scores and temperature for weights trained in the same way."""
+"""Reader of an evaluation's ``summary.json``, for the scores and temperature of weights trained in the same way."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.training import Recipe, StartFrom, TrainingJob
 
-#: Name of each kind of evaluation on a card.
+#: Name of each kind of evaluation on a model card.
 _KINDS = {"subject": "LOSO", "dataset": "LODO", "fold": "k-fold", "split": "fixed split"}
 
 
 @dataclass(frozen=True)
 class CardScores:
-    """Scores and temperature of an evaluation for weights.
+    """Scores and temperature of an evaluation, to be stored with weights.
 
     Attributes:
-        metrics: UF1 and UAR of its protocols that do not leak, by name.
+        metrics: UF1 and UAR of the protocols that do not leak, by name.
         temperature: divisor of the weights' scores before the softmax.
         note: reason for this temperature.
-        leaking: UF1 and UAR of its protocols that leak, by name.
+        leaking: UF1 and UAR of the protocols that leak, by name.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class CardScores:
 
     @property
     def card(self) -> dict[str, dict[str, float]]:
-        """The scores as `htnet.hub.save_pretrained` takes them in ``training``."""
+        """The scores, in the form for the argument ``training`` of `htnet.hub.save_pretrained`."""
         both = {"metrics": self.metrics, "leaking_metrics": self.leaking}
         return {name: scores for name, scores in both.items() if scores}
 
@@ -50,8 +50,8 @@ class Summary:
     Attributes:
         path: path of the file.
         content: the parsed JSON.
-        metrics: UF1 and UAR of its protocols that do not leak, by name.
-        leaking: UF1 and UAR of its protocols that leak, by name.
+        metrics: UF1 and UAR of the protocols that do not leak, by name.
+        leaking: UF1 and UAR of the protocols that leak, by name.
     """
 
     path: Path
@@ -60,19 +60,19 @@ class Summary:
     leaking: dict[str, float]
 
     def for_weights(self, job: TrainingJob, spec: PreprocessSpec, manifest: Manifest) -> CardScores:
-        """Scores and temperature for weights trained on all samples; no temperature if they are trained differently.
+        """Scores and temperature for weights trained on all samples. There is no temperature if the training differs.
 
         Args:
             job: the training of the weights.
-            spec: their preprocessing.
-            manifest: their training samples.
+            spec: preprocessing of the weights.
+            manifest: training samples of the weights.
 
         Raises:
             InputError: the evaluation started from weights that were trained on people of the manifest.
         """
         start = job.start.digest() if isinstance(job.start, StartFrom) else None
         if isinstance(job.start, StartFrom) and self._start(start) == start:
-            job.start.refuse_known(manifest, disjoint=True)  # the run may be older than the record of people
+            job.start.refuse_known(manifest, disjoint=True)  # runs of older versions did not check this
         calibration, run = self.content["protocols"].get("last", {}).get("calibration"), self.content["run"]
         if calibration is None:
             note = f"no temperature is stored: {self.path} contains none for the protocol last"
@@ -106,7 +106,7 @@ def read_summary(path: str | PathLike[str]) -> Summary:
     """Read ``summary.json`` of `loso` or `lodo`.
 
     Raises:
-        InputError: the file is not such a summary; the message says what takes it, if it is something else.
+        InputError: the file is not such a summary; if it is a known kind of file, the message says what reads it.
     """
     path = as_path(path, "path")
     way = how(

@@ -1,4 +1,4 @@
-"""Refusal to score weights on people that they were trained on."""
+"""Check that weights are not scored on people that they were trained on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from htnet.models import EmotionModel
 
 
 def refuse_trained(model: EmotionModel, manifest: Manifest) -> None:
-    """Refuse samples of people that a model was trained on, or of people of their names.
+    """Raise an error if samples show people that a model was trained on, or people with the same names.
 
     Args:
-        model: a model with its record of training people, if it has one.
+        model: a model, with a record of the people it was trained on if there is one.
         manifest: the samples that are to be scored.
 
     Raises:
@@ -20,10 +20,10 @@ def refuse_trained(model: EmotionModel, manifest: Manifest) -> None:
     """
     sure, by_name = (model.trained_people or TrainedPeople()).among(manifest)
     if sure or by_name:
-        doubt = "" if sure else " (by name; no data set is named that could tell them apart)"
+        doubt = "" if sure else " (by name only; no data set is stated that could tell them apart)"
         raise InputError(
             f"The weights were trained on {people_in_words(sure or by_name)}{doubt}, and {manifest.source} tests them: "
             "the scores would say nothing about other people. Use weights that were trained without them, or test "
-            "on other people. To score them anyway, such as those of the training split, or if they are others "
-            "of the same name, give allow_trained=True (--allow-trained); the result says so."
+            "on other people. To score them anyway, for example those of the training split, or because they are "
+            "different people of the same name, give allow_trained=True (--allow-trained); the result states this."
         )

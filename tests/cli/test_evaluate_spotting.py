@@ -78,7 +78,7 @@ def test_a_data_set_is_scored(tmp_path, capsys):
     [
         (["--fps=25"], "has 30 frames per second, not 25"),
         (["--iou=0"], "give more than 0 and at most 1"),
-        (["--classes="], "each emotion that is scored once"),
+        (["--classes="], "each emotion to be scored once"),
     ],
 )
 def test_options_that_cannot_be_obeyed(files, tmp_path, capsys, options, message):

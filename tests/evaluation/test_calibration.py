@@ -160,7 +160,7 @@ def test_nobody_s_own_answers_set_their_temperature(rng):
 
 BAD = [
     ([0, 1], [[0.5, 0.5]], "truth has 2 samples, the scores 1 rows"),
-    ([2], [[0.5, 0.5]], "truth contains 2, which is not a class of 0..1"),
+    ([2], [[0.5, 0.5]], "truth contains 2, which is not a class index in 0..1"),
     ([0], [[0.7, 0.7]], r"sample 0 are \[0.7, 0.7\], with the sum 1.4"),
     ([0, 0], [[0.5, 0.5], [1.2, -0.2]], "sample 1 .* numbers of 0 or more"),
     ([0], [[np.nan, 0.5]], "sample 0 are .nan, 0.5.; give finite"),

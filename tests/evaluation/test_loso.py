@@ -459,7 +459,7 @@ def test_each_seed_has_a_start_of_its_own(manifest, tmp_path, weights, vmap_fold
     assert [each["sha256"] for each in begun] == [StartFrom(folder).digest() for folder in folders]
     with pytest.raises(RunError, match="started_from"):
         run(manifest, tmp_path / "run", recipe=still, start=folders[::-1], seeds=(4, 2))
-    with pytest.raises(InputError, match=r"start names 2 weights for 3 seed\(s\)"):
+    with pytest.raises(InputError, match=r"start has 2 weights for 3 seed\(s\)"):
         run(manifest, tmp_path / "other", recipe=still, start=folders, seeds=3)
 
 

@@ -86,7 +86,7 @@ def test_answers_that_are_no_class_are_wrong_and_other_truths_are_left_out():
     none = recognize([("others", "a")], ("a",))
     assert (none.f1, none.uf1, none.accuracy) == (0.0, None, None)
     for wrong in ((), ("a", "a")):
-        with pytest.raises(InputError, match="each emotion that is scored once"):
+        with pytest.raises(InputError, match="each emotion to be scored once"):
             recognize([("a", "a")], wrong)
 
 
@@ -166,7 +166,7 @@ def test_milliseconds_compare_what_was_seen_at_two_rates():
     at_200 = event("micro", 0, 60, start=0.0, end=0.3)
     assert counts(evaluate_spotting([truth], {"r": [at_200]}).micro) == (0, 1, 1)
     assert counts(evaluate_spotting([truth], {"r": [at_200]}, unit="ms").micro) == (1, 0, 0)
-    with pytest.raises(InputError, match="has no time and the recording no rate"):
+    with pytest.raises(InputError, match="has no time, and the recording has no frame rate"):
         evaluate_spotting([Recording("r", (micro(0, 9),))], {"r": [at_200]}, unit="ms")
     with pytest.raises(InputError, match=r"unit is 'second'"):
         evaluate_spotting([truth], {}, unit="second")

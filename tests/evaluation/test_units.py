@@ -129,7 +129,7 @@ def test_bad_annotations_are_refused_before_anything_is_trained(manifest, tmp_pa
         training_cooccurrence(wrong)
     with pytest.raises(InputError, match="Use vmap_folds=1"):
         run(manifest, tmp_path / "vmapped", vmap_folds=2)
-    with pytest.raises(InputError, match="among the settings too"):
+    with pytest.raises(InputError, match="but settings also contains it"):
         run(manifest, tmp_path / "both", settings={"au_cooccurrence": np.eye(SIZE).tolist()})
     with pytest.raises(ModelError, match="mhssa_gcn"):
         run(manifest, tmp_path / "tiny", model="htnet_tiny")

@@ -118,9 +118,9 @@ def test_the_page_says_these_numbers_and_marks_what_leaks(made):
 def test_a_run_that_only_leaks_is_said_to_be_no_result(made, tmp_path):
     write_run(tmp_path / "leaking", open_data(made / "set"), {"best_on_test": 2.0})
     text = evaluation_report_text([read_run(tmp_path / "leaking")])
-    assert "Its scores are no result" in text
+    assert "Do not report its scores" in text
     assert "as the published code does. Do not report it as a result." in text
-    assert "Its scores are no result" not in evaluation_report_text([read_run(made / "run")])
+    assert "Do not report its scores" not in evaluation_report_text([read_run(made / "run")])
 
 
 def test_nothing_is_fetched_and_nothing_runs(made):
@@ -153,11 +153,11 @@ def test_data_that_are_not_there_are_told_and_others_refused(made, run, tmp_path
     summary["data"] = "gone/manifest.csv"
     (run / "summary.json").write_text(json.dumps(summary))
     text = evaluation_report_text([read_run(run)])
-    assert "Pictures of their flow are missing: the data of the run, gone/manifest.csv, are not there" in text
+    assert "Pictures of their flow are missing: the data of the run, gone/manifest.csv, do not exist" in text
     assert "<img" not in text
     assert text.count("<article>") == 12
     (run / "summary.json").write_text(json.dumps({**summary, "data": "x" * 5000}))
-    assert "are not there" in evaluation_report_text([read_run(run)]), "a name that no file can have"
+    assert "do not exist" in evaluation_report_text([read_run(run)]), "a name that no file can have"
     assert evaluation_report_text([read_run(run)], data=made / "set").count("<img") == 12
     manifest = open_data(made / "set")
     swapped = [dataclasses.replace(s, label=CLASSES[(CLASSES.index(s.label) + 1) % 3]) for s in manifest]
@@ -175,7 +175,7 @@ def test_a_protocol_that_the_summary_does_not_know_is_told(run):
     cells = lines[-1].split(",")
     cells[lines[0].split(",").index("protocol")] = "first"
     path.write_text("\n".join([*lines, ",".join(cells)]) + "\n")
-    with pytest.raises(RunError, match="has answers of first, seed 1, which .* does not know"):
+    with pytest.raises(RunError, match="has predictions of first, seed 1, which .* does not contain"):
         read_run(run)
 
 
@@ -212,7 +212,7 @@ def test_curves_are_means_over_the_folds(made):
     text = evaluation_report_text([read_run(made / "run")])
     assert text.count('aria-label="loss over the epochs') == 2
     assert "Held-out training subjects" in text
-    assert "No tested subject is in it" in text
+    assert "It includes no tested subject" in text
 
 
 def test_a_run_without_curves_says_so(run):
@@ -298,14 +298,14 @@ def _rows(run, change):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: [*rows, rows[0]], "has two answers for"),
-        (lambda rows: rows[1:], "has no answer for .* of every protocol and seed"),
-        (lambda rows: [row for row in rows if not row.startswith(rows[0].split(",")[0])], "summary.json is of 32"),
+        (lambda rows: [*rows, rows[0]], "has two predictions for"),
+        (lambda rows: rows[1:], "lacks predictions for .* of some protocol or seed"),
+        (lambda rows: [row for row in rows if not row.startswith(rows[0].split(",")[0])], "summary.json states 32"),
         (
             lambda rows: [
                 re.sub("^[^,]*,", "other,", row) if row.startswith(rows[0].split(",")[0] + ",") else row for row in rows
             ],
-            "is no sample of run.json",
+            "is not a sample in run.json",
         ),
     ],
     ids=["twice", "not by all", "fewer", "others"],
@@ -344,8 +344,8 @@ def _changed(run, change):
         (lambda s: s.update(schema_version=2), "schema_version is 2; it must be 1"),
         (lambda s: s["run"].pop("recipe"), "run.recipe is missing"),
         (lambda s: s["warnings"].append({"code": "a"}), r"warnings\[\d\].message is missing"),
-        (lambda s: s["run"].update(seeds=[5]), "protocols.last.seeds has the seeds 0, 1, and run.seeds is"),
-        (lambda s: s["protocols"].pop("nested"), "predictions.csv has answers of nested, seed 0, which"),
+        (lambda s: s["run"].update(seeds=[5]), "protocols.last.seeds has the seeds 0, 1, but run.seeds is"),
+        (lambda s: s["protocols"].pop("nested"), "predictions.csv has predictions of nested, seed 0, which"),
     ],
 )
 def test_what_a_summary_lacks_is_named(run, change, said):
@@ -439,7 +439,7 @@ def test_scores_of_weights_are_reported(made, tmp_path):
     assert compared[1][-1].startswith(f"{-found.difference()['uf1']['value']:+.3f}")
     assert text.count("<img") == 12
     assert "raw: expected calibration error" in text
-    assert "No training.csv lies with the weights" in text
+    assert "There is no training.csv beside the weights" in text
 
 
 def test_several_runs_are_compared_over_the_same_people(made, tmp_path, capsys):
