@@ -1,6 +1,6 @@
 """Prediction from frames, pairs and clips, with exports and plots.
 
-All but the answer for two frames is loaded when first used, so that this one does not wait for it.
+Only what a prediction from two frames needs is imported at once. Everything else is imported on first use.
 """
 
 from __future__ import annotations

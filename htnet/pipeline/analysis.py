@@ -1,4 +1,4 @@
-"""What happens in a recording, as data: events, followed faces, gaps, and the document of all that."""
+"""The result of analyzing a recording: events, followed faces, gaps, and the JSON document that holds them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from htnet.core.schema import document, versions
 from htnet.core.types import QualityWarning, file_stem
 from htnet.recordings import GAPS, FaceTrack, Missing, RecordingCurves
 
-#: The document.
+#: Name of the document's schema.
 SCHEMA = "htnet.analysis"
-_TEXT = Rule(lambda value: isinstance(value, str), "a text")
+_TEXT = Rule(lambda value: isinstance(value, str), "a string")
 _TEXT_OR_NONE = optional(_TEXT)
 _PART = Rule(lambda value: value is None or isinstance(value, Mapping), "an object, or null")
 _SPAN = {
     **dict.fromkeys(("first_frame", "last_frame"), whole(0)),
     **dict.fromkeys(("start_time_s", "end_time_s"), real()),
 }
-#: What the fields of a document must be, of those that are numbers, texts or objects.
+#: Rules for the fields of a document that are numbers, strings or objects.
 _FIELDS = {
     "source": _TEXT,
     "fps": optional(real(gt=0)),
@@ -52,8 +52,8 @@ class FaceGap:
         reason: one of `htnet.recordings.GAPS`.
         first_frame: number of its first frame.
         last_frame: number of its last frame.
-        start: time of the first, s.
-        end: time of the last, s.
+        start: time of its first frame, s.
+        end: time of its last frame, s.
     """
 
     reason: str
@@ -69,16 +69,16 @@ class FaceGap:
 
 @dataclass(frozen=True)
 class FollowedFace:
-    """Where a face was followed.
+    """The frames in which a face was followed.
 
     Attributes:
         track: its number among the faces of the recording.
         first_frame: number of the first frame that shows it.
-        last_frame: number of the last one.
-        start: time of the first, s.
-        end: time of the last, s.
-        measured: time for which it was measured, s.
-        gaps: where it was not, and why.
+        last_frame: number of the last frame that shows it.
+        start: time of its first frame, s.
+        end: time of its last frame, s.
+        measured: total time for which it was measured, s.
+        gaps: the stretches in which it was not measured, and why.
     """
 
     track: int
@@ -91,7 +91,7 @@ class FollowedFace:
 
     @classmethod
     def of(cls, track: FaceTrack) -> FollowedFace:
-        """What the curves of a face say."""
+        """Summarize the curves of a face."""
         gaps, row = [], 0
         while row < len(track):
             first = row
@@ -110,13 +110,13 @@ class FollowedFace:
 
 @dataclass(frozen=True)
 class EventPictures:
-    """Pictures of an event, as JPEG files: the face at onset and apex, cut out alike, and the flow between the two.
+    """JPEG pictures of an event: the face at onset and apex, cropped to the same region, and the flow between the two.
 
     Attributes:
-        onset: JPEG.
-        apex: likewise.
-        flow: JPEG of the aligned face's flow: its length by color, its direction by arrows; empty where no flow was
-            measured.
+        onset: JPEG of the face at the onset.
+        apex: JPEG of the face at the apex.
+        flow: JPEG of the flow on the aligned face: color shows its length, arrows its direction. Empty if no flow was
+            computed.
         longest: length of the longest vector, px of the aligned face.
     """
 
@@ -128,26 +128,26 @@ class EventPictures:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What happens in a recording.
+    """The result of analyzing a recording.
 
     Attributes:
         source: the file, the folder or the camera.
-        events: what happens, by onset; for micro- and macro-expressions with probabilities and action units, if a model
-            was asked. ``track`` of an event is None where one face was followed.
+        events: the events, sorted by onset. Micro- and macro-expressions have probabilities and action units if a
+            model was used. ``track`` of an event is None if only one face was followed.
         faces: where each face was followed, and the gaps with their reasons.
         frames: number of frames that were read.
-        duration: time of the last of them, s.
+        duration: time of the last frame, s.
         size: (height, width) of a frame, px.
-        fps: frames per second as stated, None where unknown.
+        fps: frames per second as stated by the source; None if unknown.
         missing: stretches without frames.
-        cuts: numbers of frames that begin another shot.
-        warnings: what speaks against the answer.
-        model: the part "model" of the document, None where no model was asked.
+        cuts: numbers of the frames that begin a new shot.
+        warnings: reasons to doubt the result.
+        model: the part "model" of the document; None if no model was used.
         classes: the model's classes, in its order.
         video: the file or folder; None for a camera.
-        curves: the measures of every frame; None for an analysis that was read from its document.
-        pictures: place of an event in ``events`` to its pictures, where they were asked for.
-        made_from: file and options that the command made it from, None in Python.
+        curves: the measurements of every frame; None for an analysis that was read from its document.
+        pictures: pictures by the index of their event in ``events``, if they were requested.
+        made_from: the file and the options of the command that made it; None if it was made in Python.
     """
 
     source: str
@@ -169,7 +169,7 @@ class Analysis:
 
     @property
     def sample(self) -> str:
-        """Name of the recording: that of its file without the ending, or of the camera."""
+        """Name of the recording: its file name without the extension, or the name of the camera."""
         return file_stem(self.video) or self.source
 
     @property
@@ -178,7 +178,7 @@ class Analysis:
         return tuple(event for event in self.events if event.kind in EXPRESSION_KINDS)
 
     def counts(self) -> dict[str, int]:
-        """How many events there are of each kind that occurs."""
+        """Number of events of each kind that occurs."""
         found: dict[str, int] = {}
         for event in self.events:
             found[event.kind] = found.get(event.kind, 0) + 1
@@ -207,14 +207,14 @@ class Analysis:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any], where: str = "the document") -> Analysis:
-        """An analysis from a document that `to_dict` made; curves and pictures are not in it.
+        """Create an analysis from a document that `to_dict` made. It has no curves and no pictures.
 
         Args:
             found: the document, as read from JSON.
-            where: what messages call it.
+            where: name of the document in error messages.
 
         Raises:
-            InputError: it is another document, or one that htnet did not write.
+            InputError: it is a different kind of document, or htnet did not write it.
         """
         known = versions()[SCHEMA]
         if not isinstance(found, Mapping) or found.get("schema") != SCHEMA or found.get("schema_version") != known:
@@ -248,13 +248,13 @@ class Analysis:
             raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
         except (KeyError, TypeError) as error:
             raise InputError(
-                f"{where} lacks a field, or one has another form ({cause(error)}). Give a JSON file as htnet analyze "
-                "wrote it."
+                f"{where} lacks a field, or a field has the wrong type ({cause(error)}). Give a JSON file as htnet "
+                "analyze wrote it."
             ) from error
 
 
 def read_analysis(path: str | PathLike[str]) -> Analysis:
-    """Read the document of an analysis; curves and pictures are not in it.
+    """Read an analysis from its document. It has no curves and no pictures.
 
     Raises:
         InputError: there is no such file, or it is not one that `htnet analyze` wrote.
@@ -272,7 +272,7 @@ def read_analysis(path: str | PathLike[str]) -> Analysis:
 
 
 def _check(entry: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
-    """Refuse an entry whose fields are not what they must be."""
+    """Raise InputError unless the fields of an entry obey their rules."""
     for name, rule in rules.items():
         rule.check(name, entry[name])
 
@@ -292,7 +292,7 @@ def _span(part: FaceGap | FollowedFace) -> dict[str, Any]:
 
 
 def _frames(track: FaceTrack, first: int, last: int) -> tuple[int, int, float, float]:
-    """Numbers and times of two rows."""
+    """Frame numbers and times of two rows of a track."""
     numbers: Sequence[int] = track.frames[[first, last]].tolist()
     times: Sequence[float] = track.times[[first, last]].tolist()
     return (*numbers, *times)  # type: ignore[return-value]

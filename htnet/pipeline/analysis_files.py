@@ -34,10 +34,10 @@ from htnet.pipeline.report import write_report
 from htnet.preprocess import Video, open_video
 from htnet.recordings import KeptProgress, camera_stream, load_detector, write_table
 
-# The event detector that `load_detector` gives without a path.
+# The event detector that `load_detector` loads without a path.
 _SHIPPED = Path(recordings.__file__).parent / "weights" / "detector.safetensors"
-#: What the name of each file ends in: document, events, events in the form of MEGC 2022, ELAN, a row for every frame
-#: and face, report.
+#: Endings of the file names: document, events, events in the format of MEGC 2022, ELAN, a table with a row for every
+#: frame and face, report.
 ENDINGS = (".json", ".csv", ".megc.csv", ".eaf", ".frames.csv", ".html")
 
 
@@ -49,26 +49,26 @@ def write_analysis(
     faces: bool = True,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write all files of an analysis, `ENDINGS`.
+    """Write all files of an analysis; `ENDINGS` lists them.
 
-    The document comes first; of a recording whose files are all there nothing is missing.
+    The document is written first. If all files exist, the analysis was written completely.
 
     Args:
-        found: with curves, for the table of frames; one that was read from its document has none, and no such table.
-        folder: where to write; made if need be.
-        name: of the files, without ending; that of the recording unless given.
+        found: the analysis. The table of frames needs its curves; an analysis that was read from its document has none.
+        folder: where to write; created if missing.
+        name: name of the files without the ending; by default that of the recording.
         faces: show pictures of faces in the report.
         overwrite: replace files that exist.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        OverwriteError: one exists and ``overwrite`` is not given.
-        InputError: one cannot be written, or ``found`` is no analysis.
+        OverwriteError: a file exists and ``overwrite`` is not given.
+        InputError: a file cannot be written, or ``found`` is not an analysis.
 
     Warns:
-        UserWarning: the analysis has no curves: the table of frames is left out, and the report has none.
+        UserWarning: the analysis has no curves. The table of frames is left out, and the report shows no curves.
     """
     if not isinstance(found, Analysis):
         raise InputError(f"The analysis is {found!r:.80}; give what htnet.analyze or read_analysis returned.")
@@ -78,17 +78,17 @@ def write_analysis(
     check_outputs(*files, overwrite=overwrite, inputs=(found.video,))
     if found.curves is None:
         warn_user(
-            f"The analysis has no curves, as one that was read from its document: {files[4].name} was left out, and "
-            "the report shows no curves. Write what htnet.analyze returned to have them."
+            f"The analysis has no curves, because it was read from its document: {files[4].name} was left out, and "
+            "the report shows no curves. To have them, write what htnet.analyze returned."
         )
     return _write(found, files, faces=faces)
 
 
 def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collection[Path] | None = None) -> list[Path]:
-    """Write the files of `output_files`, or of them those in ``only``; returns what was written."""
+    """Write the files of `output_files`, or only those in ``only``. Returns what was written."""
     document, events, megc, elan, frames, report = files
     video = None if found.video is None else Path(found.video)
-    # Numbers of frames go on over damaged ones, which are not read.
+    # Damaged frames are numbered but not read, so the last number may exceed the count.
     last = max([found.frames - 1, *(event.offset for event in found.events)])
     recording = Recording(found.sample, found.events, video, fps=found.fps, frames=last + 1)
     writers: dict[Path, Callable[[], object]] = {
@@ -113,18 +113,18 @@ def output_files(folder: Path, name: str) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class AnalysisJob:
-    """How recordings are analyzed into a folder.
+    """Settings for analyzing recordings into a folder.
 
     Attributes:
         out: the folder.
-        weights: name, folder or repository.
-        emotions: ask the model.
-        always: answer a class also where there is no expression.
+        weights: name, folder or repository of the weights.
+        emotions: recognize emotions with the model.
+        always: predict a class even if there is no expression.
         faces: show pictures of faces in the report.
-        fps: frames per second, of all recordings; None for what the files say.
+        fps: frames per second of all recordings; None for what the files state.
         device: where the model runs.
         detector: file of the event detector; None for the shipped one.
-        overwrite: analyze anew also what is finished, and replace files.
+        overwrite: analyze finished recordings again, and replace files.
     """
 
     out: Path
@@ -138,40 +138,40 @@ class AnalysisJob:
     overwrite: bool = False
 
     def options(self) -> dict[str, Any]:
-        """What changes the answer."""
+        """The settings that change the result."""
         shared = {"fps": self.fps, "detector": self.detector, "faces": self.faces}
         asked = {"weights": self.weights, "always": self.always} if self.emotions else {}
         return {"emotions": self.emotions, **asked, **shared}
 
     def made_from(self, video: Video) -> dict[str, Any]:
-        """The part "made_from" of the document: size and time of the recording, the options, and what was loaded."""
+        """The part "made_from" of the document: size and time of the recording, options, detector and weights."""
         read = _state_of(video.paths or (Path(video.source),))
         return {**read, "options": self.options(), **self.known().loaded.to_dict()}
 
     def known(self) -> KnownJob:
-        """The same with the identity of weights and detector.
+        """The same job with the hashes of weights and detector.
 
         Raises:
             WeightsError: the weights cannot be found.
-            InputError: the file of the detector is not there.
+            InputError: the file of the detector does not exist.
         """
         named = {field.name: getattr(self, field.name) for field in fields(AnalysisJob)}
         return KnownJob(**named, loaded=Loaded.of(self))
 
     def analyzer(self) -> Analyzer:
-        """Detector and model, loaded; anew where their files have changed."""
+        """Load detector and model. They are cached until their files change."""
         return _analyzer(replace(self.known(), out=Path(), overwrite=False, fps=None))
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What an analysis is made by, by its content.
+    """Hashes of the files that an analysis loads.
 
     Attributes:
         detector: SHA-256 of the file of the event detector.
-        weights: SHA-256 of the file of the weights; None where no model is asked.
-        config: likewise of their ``config.json``.
-        revision: commit of the Hub repository; None for weights of this machine.
+        weights: SHA-256 of the weights file; None if no model is used.
+        config: SHA-256 of its ``config.json``; None if no model is used.
+        revision: commit of the Hub repository; None for weights on this machine.
     """
 
     detector: str
@@ -181,7 +181,7 @@ class Loaded:
 
     @classmethod
     def of(cls, job: AnalysisJob) -> Loaded:
-        """What a job says to load; see `AnalysisJob.known`."""
+        """Hash what a job loads; see `AnalysisJob.known`."""
         path = _SHIPPED if job.detector is None else as_path(job.detector, "detector")
         if not os.path.exists(path):
             raise InputError(missing_file(path))
@@ -202,10 +202,10 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownJob(AnalysisJob):
-    """A job whose weights and detector are looked up once, for all recordings and processes.
+    """A job whose weights and detector were looked up once, for all recordings and processes.
 
     Attributes:
-        loaded: what is loaded.
+        loaded: hashes of what is loaded.
     """
 
     loaded: Loaded
@@ -216,10 +216,10 @@ class KnownJob(AnalysisJob):
 
 
 def _state_of(files: Sequence[Path]) -> dict[str, int]:
-    """Size of some files, and when one of them was last changed.
+    """Total size of some files, and the newest time of modification.
 
     Raises:
-        InputError: one of them is not there.
+        InputError: a file does not exist.
     """
     try:
         stats = [os.stat(path) for path in files]
@@ -233,7 +233,7 @@ def _state_of(files: Sequence[Path]) -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def _analyzer(job: KnownJob) -> Analyzer:
-    """What `AnalysisJob.analyzer` loads."""
+    """Load what `AnalysisJob.analyzer` returns."""
     return Analyzer(
         load_detector(job.detector),
         weights=job.weights,
@@ -244,21 +244,21 @@ def _analyzer(job: KnownJob) -> Analyzer:
     )
 
 
-#: What helps a recording that failed: it cannot be read; its files are of something else, or were edited; its files
-#: could not be written.
+#: What to fix for a recording that failed. "read": it cannot be read. "overwrite": its files exist but were made from
+#: something else, or were edited. "write": its files could not be written.
 CURES = ("read", "overwrite", "write")
 
 
 @dataclass(frozen=True)
 class Done:
-    """One recording that was worked on.
+    """A recording that is done or has failed.
 
     Attributes:
-        source: as given.
+        source: the recording, as given.
         found: the analysis without curves and pictures; None if it failed.
-        kept: it was finished before, with these options, and is unchanged.
-        fault: why it failed, "" if it did not.
-        cure: what helps, one of `CURES`; "" where nothing failed.
+        kept: the recording was finished before, with the same options, and has not changed.
+        fault: why it failed; "" if it did not.
+        cure: what to fix, one of `CURES`; "" if it did not fail.
     """
 
     source: str
@@ -277,32 +277,34 @@ def analyze_files(
     address: str | None = None,
     progress: Callable[[str, str, float], None] | None = None,
 ) -> Iterator[Done]:
-    """Analyze recordings into a folder, each into files of its name.
+    """Analyze recordings into a folder. The files of each are named after it.
 
-    One that cannot be read, or whose files are there already and were made from something else, fails and does not stop
-    the others. The folder is locked until all are done.
+    A recording fails if it cannot be read, or if its files exist but were made from something else. The others are
+    still analyzed. The folder is locked until all are done.
 
-    What is finished, was made with the same options, weights and detector and has not changed since is kept, so an
-    interrupted call is resumed by the same call; of its files only those are written that are missing. With
-    ``overwrite`` all are analyzed anew.
+    A finished recording is kept if it has not changed and was made with the same options, weights and detector; only
+    its missing files are written. So the same call resumes an interrupted one. With ``overwrite`` all recordings are
+    analyzed again.
 
     Args:
         sources: video files or folders of frames.
-        job: where to and how.
-        workers: processes.
+        job: the folder and the settings.
+        workers: number of processes.
         engine: "local"; or "ray" for the nodes of a Ray cluster, which must have the recordings under the same paths,
-            see docs/clusters.md. The files are the same, and written by this process alone.
-        address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
-        progress: called with the recording, what is done and up to which time; with one process only.
+            see docs/clusters.md. The resulting files are the same, and only this process writes them.
+        address: HOST:PORT of the Ray cluster; None for the one that the variable RAY_ADDRESS names.
+        progress: called with the recording, the current stage, and the time that it has reached, s; only with one
+            process.
 
     Returns:
-        Each recording when it is done or has failed. What cannot be for any of them is refused before the first one.
+        An iterator over the recordings, each as soon as it is done or has failed. Errors that affect all of them are
+        raised before the first one is analyzed.
 
     Raises:
-        InputError: two recordings would be written into one file, one is given twice, the folder is one that is read
-            or cannot be written, or the file of the detector is not there.
+        InputError: two recordings would be written into one file, a recording is given twice, the folder is also a
+            source or cannot be written to, or the file of the detector does not exist.
         WeightsError, ModelError: the model cannot be used.
-        RunError: another process analyzes into the folder, or the Ray cluster cannot be used.
+        RunError: another process is analyzing into the folder, or the Ray cluster cannot be used.
         MissingExtraError: Ray is not installed.
     """
     runs_on = make_engine(engine, address, workers, job.device)
@@ -314,7 +316,7 @@ def analyze_files(
         stack.enter_context(locked(job.out, below=False))
         states = {source: _state(source, job) for source in sources}
         if not all(isinstance(state, Done) for state in states.values()):
-            job.analyzer()  # what is wrong with the options is told once, before any work
+            job.analyzer()  # reports wrong options once, before any work
         return _work(states, job, runs_on, progress, stack.pop_all())
 
 
@@ -341,7 +343,7 @@ def _work(
 def _work_elsewhere(todo: Mapping[str, Collection[Path]], job: AnalysisJob, engine: Engine) -> Iterator[Done]:
     """Analyze recordings on other machines, and write the files here.
 
-    What is loaded is sent, so weights and detector need not be on the nodes.
+    The loaded model and detector are sent to the nodes, which need no files of them.
     """
     if not todo:
         return
@@ -355,7 +357,7 @@ def _work_elsewhere(todo: Mapping[str, Collection[Path]], job: AnalysisJob, engi
     with closing(engine.run(_find, (job.analyzer(), job.fps), tasks, files=files)) as ran:
         for (source,), found in ran:
             kept = _kept(job, source)
-            if job.overwrite:  # all is asked for anew
+            if job.overwrite:  # start from the beginning
                 kept.remove()
             if isinstance(found, str):
                 yield Done(source, fault=found, cure="read")
@@ -364,7 +366,7 @@ def _work_elsewhere(todo: Mapping[str, Collection[Path]], job: AnalysisJob, engi
 
 
 def _find(shared: tuple[Analyzer, float | None], source: str) -> Analysis | str:
-    """The analysis of a recording, or what is wrong with it."""
+    """Analyze a recording. Returns the message of the error if that fails."""
     analyzer, fps = shared
     try:
         return analyzer(source, fps=fps)
@@ -380,17 +382,17 @@ def analyze_camera(
     on_start: Callable[[], None] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Analysis:
-    """Analyze what a camera shows into files called ``camera_N``, until it ends or Ctrl-C.
+    """Analyze the frames of a camera into files named ``camera_N``, until the stream ends or Ctrl-C is pressed.
 
     Args:
-        number: of the camera, see `htnet.recordings.camera_stream`.
-        job: where to and how.
-        seconds: how long it is watched.
+        number: number of the camera, see `htnet.recordings.camera_stream`.
+        job: the folder and the settings.
+        seconds: how long to record, s.
         on_start: called when the camera is open.
-        on_event: called with each event as soon as it is known.
+        on_event: called with each event as soon as it is detected.
 
     Raises:
-        OverwriteError: there is an analysis of this camera in the folder.
+        OverwriteError: the folder already holds an analysis of this camera.
         VideoError: there is no such camera.
         WeightsError, ModelError: the model cannot be used.
     """
@@ -406,13 +408,13 @@ def analyze_camera(
 
 
 def recording_name(source: str) -> str:
-    """How the files of a recording are called: as its file without the ending."""
+    """Name of the output files of a recording: its file name without the extension."""
     path = Path(source)
     return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def _refuse_same_files(sources: Sequence[str], out: Path) -> None:
-    """Refuse recordings that would be written into one file."""
+    """Raise InputError if two recordings would be written into one file."""
     real: dict[str, str] = {}
     taken: dict[str, str] = {}
     for source in sources:
@@ -428,7 +430,7 @@ def _refuse_same_files(sources: Sequence[str], out: Path) -> None:
 
 
 def _state(source: str, job: AnalysisJob) -> Done | tuple[Path, ...]:
-    """A recording that is finished or has failed, or the files to be written of one that is to be analyzed."""
+    """State of a recording: `Done` if it is finished or has failed, otherwise the files that are to be written."""
     try:
         made = plain(job.made_from(open_video(source, fps=job.fps)))
     except HtnetError as error:
@@ -439,7 +441,7 @@ def _state(source: str, job: AnalysisJob) -> Done | tuple[Path, ...]:
     except HtnetError as error:
         return Done(source, fault=str(error), cure="overwrite")
     lacking = tuple(file for file in files if not os.path.lexists(file))
-    # The document has no curves and pictures, which two of the files show.
+    # Two of the files show curves and pictures, which the document does not contain.
     if found is None or {files[4], files[5]} & set(lacking):
         return files if found is None else lacking
     try:
@@ -451,16 +453,16 @@ def _state(source: str, job: AnalysisJob) -> Done | tuple[Path, ...]:
 
 
 def _finished(files: Sequence[Path], made: Mapping[str, Any], job: AnalysisJob) -> Analysis | None:
-    """The analysis that is there already; None where there is none, or it is to be made anew.
+    """The existing analysis; None if there is none, or if it is to be repeated.
 
     Args:
-        files: of the recording.
+        files: output files of the recording.
         made: what the part "made_from" of its document would be now.
-        job: how it is analyzed.
+        job: the settings.
 
     Raises:
-        OverwriteError: the files are those of something else.
-        InputError: the document was edited, and cannot be read any more.
+        OverwriteError: the files were made from something else.
+        InputError: the document was edited and can no longer be read.
     """
     known = None if job.overwrite else _document(files[0])
     if known is None:
@@ -469,14 +471,14 @@ def _finished(files: Sequence[Path], made: Mapping[str, Any], job: AnalysisJob) 
     if other := _differences(known, made):
         verb = "differ" if len(other) > 1 or other[0].endswith("s") else "differs"
         raise OverwriteError(
-            f"{files[0]} is finished, but {' and '.join(other)} {verb}. Choose another --out, or analyze anew with "
+            f"{files[0]} is finished, but {' and '.join(other)} {verb}. Choose another --out, or analyze it again with "
             "--overwrite (in Python overwrite=True)."
         )
     return Analysis.from_dict(known, str(files[0]))
 
 
 def _differences(known: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
-    """What a finished document was made from that differs now, in words; nothing if all is the same.
+    """Describe how the inputs of a finished document differ from the current ones; empty if they are the same.
 
     Args:
         known: the document.
@@ -503,13 +505,13 @@ def _differences(known: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]
 
 
 def _content(made: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The SHA-256 of weights or detector in a part "made_from"; a commit of the same content is no other one."""
+    """The SHA-256 of weights or detector in a part "made_from", without the commit: only the content counts."""
     said = made.get(name)
     return {key: value for key, value in said.items() if key != "revision"} if isinstance(said, Mapping) else {}
 
 
 def _document(path: Path) -> Mapping[str, Any] | None:
-    """The document of an earlier call; None where there is none."""
+    """The document of an earlier call; None if there is none."""
     try:
         found = read_json(path)
     except (OSError, ValueError):
@@ -519,7 +521,7 @@ def _document(path: Path) -> Mapping[str, Any] | None:
 
 def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: Progress | None = None) -> Done:
     kept = _kept(job, source)
-    if job.overwrite:  # all is asked for anew
+    if job.overwrite:  # start from the beginning
         kept.remove()
     try:
         video = open_video(source, fps=job.fps)
@@ -536,7 +538,7 @@ def _written(job: AnalysisJob, source: str, wanted: Collection[Path], found: Ana
     try:
         check_outputs(*wanted, overwrite=job.overwrite, inputs=(source,))
         if job.overwrite:
-            # Were the writing interrupted, old files beside the new document would pass for finished.
+            # If writing is interrupted, old files beside a new document would look finished.
             for file in files:
                 file.unlink(missing_ok=True)
         _write(found, files, faces=job.faces, only=wanted)
@@ -547,7 +549,7 @@ def _written(job: AnalysisJob, source: str, wanted: Collection[Path], found: Ana
 
 
 def _kept(job: AnalysisJob, source: str) -> KeptProgress:
-    """The file that keeps how far a recording is measured, until it is finished."""
+    """The file that stores the progress of measuring a recording, until the recording is finished."""
     return KeptProgress(job.out / f".{recording_name(source)}.part")
 
 

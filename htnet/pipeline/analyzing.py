@@ -1,4 +1,4 @@
-"""From a recording to what happens in it."""
+"""Analysis of recordings: from the frames to the events."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from htnet.recordings import (
     recording_stream,
 )
 
-#: Called with what is done at the moment, of `STAGES`, and up to which time of the recording, s.
+#: Called with the current stage, one of `STAGES`, and the time of the recording that it has reached, s.
 Progress = Callable[[str, float], None]
-#: A recording is read twice: all of it to measure the faces, then up to the last event for its two frames.
+#: A recording is read twice: completely to measure the faces, then up to the last event for onset and apex frames.
 STAGES = ("measuring", "recognizing")
 
-# Times of events that a warning names.
+# Largest number of event times in a warning.
 _NAMED = 5
 
 
 class Analyzer:
-    """What `analyze` does, with detector and model loaded once for several recordings."""
+    """Analyze several recordings as `analyze` does, with detector and model loaded once."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Analyzer:
         """Load the model.
 
         Args:
-            detector: see `analyze`; likewise all others.
+            detector: see `analyze`.
             weights: see `analyze`.
             emotions: see `analyze`.
             pictures: see `analyze`.
@@ -87,19 +87,19 @@ class Analyzer:
         on_event: Callable[[Event], None] | None = None,
         kept: KeptProgress | None = None,
     ) -> Analysis:
-        """What happens in a recording, see `analyze`.
+        """Analyze a recording, see `analyze`.
 
         Args:
             source: see `analyze`.
             fps: see `analyze`.
             progress: see `analyze`.
             on_event: see `analyze`.
-            kept: keeps how far a recording is measured, see `htnet.recordings.recording_curves`.
+            kept: stores the progress of measuring, see `htnet.recordings.recording_curves`.
         """
         _check_call(source, fps, progress, on_event)
         if isinstance(source, FrameStream):
             if kept is not None:
-                raise InputError("The progress of a stream is not kept, because it is read once; leave kept out.")
+                raise InputError("The progress of a stream cannot be stored, because it is read once; leave kept out.")
             return self._watch(source, progress, on_event)
         video = source if isinstance(source, Video) else open_video(source, fps=fps)
         curves = recording_curves(video, self.finder, progress=_told(progress, STAGES[0]), kept=kept)
@@ -114,7 +114,7 @@ class Analyzer:
     def _watch(
         self, stream: FrameStream, progress: Progress | None, on_event: Callable[[Event], None] | None
     ) -> Analysis:
-        """What happens in a stream that is read once."""
+        """Analyze a stream, which can be read only once."""
         reader = self._reader()
         tell = _told(progress, STAGES[0])
 
@@ -133,7 +133,7 @@ class Analyzer:
     def _seen(
         self, video: Video, curves: RecordingCurves, events: Sequence[Event], progress: Progress | None
     ) -> Iterator[SeenPair]:
-        """What is seen at onset and apex of each event."""
+        """Read onset and apex of each event, and ask the model about them."""
         read = self._reader()
         if read is None:
             return
@@ -162,39 +162,39 @@ def analyze(
     progress: Progress | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Analysis:
-    """Find what happens in a recording of any length: micro- and macro-expressions, blinks, head movements, speech.
+    """Find the events in a recording of any length: micro- and macro-expressions, blinks, head movements, speech.
 
-    Faces are found, followed and measured in every frame (`htnet.recordings.recording_curves`), events are detected in
-    the curves, and the model is asked about onset and apex of each micro- and macro-expression: of the face that the
-    event is of, also where there are several. An event whose two frames do not differ by an expression keeps its kind;
-    its label is "no expression". The recording is read twice from its beginning, and nothing is sought. One frame is
-    held at a time, and of events that have begun the face at the onset.
+    Faces are found, followed and measured in every frame (`htnet.recordings.recording_curves`). A detector finds events
+    in the curves. The model then classifies each micro- and macro-expression from its onset and apex frames, using the
+    face that the event belongs to. If the two frames do not differ by an expression, the event keeps its kind and gets
+    the label "no expression". The recording is read twice from its beginning, without seeking. Memory holds one frame
+    at a time, and for each event that has begun the face at its onset.
 
-    A stream, such as a camera's (`htnet.recordings.camera_stream`), is read once: events are found while it runs, some
-    seconds after they end, and the faces of the last ten seconds are held, at most 256 MiB. Ctrl-C ends it.
+    A stream, such as that of a camera (`htnet.recordings.camera_stream`), is read once. Its events are found while it
+    runs, some seconds after they end. Memory holds the faces of the last ten seconds, at most 256 MiB. Ctrl-C ends it.
 
     Args:
         source: a video file, a folder of frames, a `Video`, or a stream.
-        detector: finds events in the curves: given `htnet.recordings.RecordingCurves`, it returns `htnet.types.Event`,
-            of several faces with the number of their track. Times that an event lacks are those of its frames. The
-            one that htnet ships unless given.
+        detector: finds events in the curves: a function that takes `htnet.recordings.RecordingCurves` and returns a
+            list of `htnet.types.Event`. If there are several faces, each event needs the number of its track. Missing
+            times of an event are taken from its frames. By default the detector that htnet ships.
         weights: registered weights, a weights folder, a Hub repository or a loaded model.
-        emotions: ask the model for emotions and action units; False for the events alone.
-        pictures: keep small pictures of onset, apex and flow of each micro- and macro-expression, some 30 kB an event.
+        emotions: recognize emotions and action units with the model; False for the events alone.
+        pictures: keep small pictures of onset, apex and flow of each micro- and macro-expression, about 30 kB an event.
         fps: frames per second at which the recording was made, see `htnet.preprocess.open_video`.
         device: where the model runs.
-        always: answer a class also where the frames do not differ by an expression.
-        finder: what finds faces; YuNet unless given.
-        progress: called with what is done and up to which time.
-        on_event: called with each event: of a stream as soon as it is known.
+        always: predict a class even if the frames do not differ by an expression.
+        finder: finds faces in a frame; YuNet by default.
+        progress: called with the current stage and the time that it has reached, s.
+        on_event: called with each event; for a stream, as soon as it is detected.
 
     Returns:
-        The events, the faces with the gaps in which nothing can be told of them, and the curves.
+        The events, the followed faces with the gaps in which they were not measured, and the curves.
 
     Raises:
-        VideoError: the recording cannot be opened, or has not a single frame that can be decoded.
-        InputError: its frames have no times, a setting is impossible, or the detector returns something else than
-            events of the recording.
+        VideoError: the recording cannot be opened, or none of its frames can be decoded.
+        InputError: its frames have no times, a setting is impossible, or the detector does not return events of the
+            recording.
         WeightsError, ModelError: the weights cannot be used.
     """
     _check_call(source, fps, progress, on_event)
@@ -211,18 +211,18 @@ def analyze(
 
 
 def _check_call(source: object, fps: object, progress: object, on_event: object) -> None:
-    """Refuse arguments of another kind, before any work."""
+    """Raise InputError for arguments of the wrong type, before any work."""
     if not isinstance(source, str | PathLike | Video | FrameStream):
         cure = "a video file, a folder of frames, a Video of htnet.preprocess.open_video or a stream"
         if isinstance(source, list | tuple):
-            cure += "; of several recordings analyze one at a time with htnet.pipeline.Analyzer"
+            cure += "; to analyze several recordings, call htnet.pipeline.Analyzer for each of them"
         elif isinstance(source, int):
-            cure += f"; for a camera htnet.recordings.camera_stream({source})"
+            cure += f"; for a camera give htnet.recordings.camera_stream({source})"
         raise InputError(f"The recording is {short(source)}; give {cure}.")
     if isinstance(source, FrameStream | Video) and fps is not None:
         kind = "stream" if isinstance(source, FrameStream) else "Video"
         raise InputError(
-            f"fps is for files and folders; the frames of a {kind} have their own times. Give fps when it is opened."
+            f"fps is for files and folders; the frames of a {kind} have their own times. Give fps when you open it."
         )
     optional(real(gt=0)).check("fps", fps)
     for name, value in (("progress", progress), ("on_event", on_event)):
@@ -247,13 +247,13 @@ def assemble(
     *,
     video: str | None,
 ) -> Analysis:
-    """The analysis of what was found.
+    """Put the results together in an `Analysis`.
 
     Args:
-        curves: of the recording.
-        events: of the detector.
-        seen: what is seen at onset and apex of some of them.
-        predictor: the model that was asked.
+        curves: curves of the recording.
+        events: events that the detector found.
+        seen: results of the model for some of the events.
+        predictor: the model; None if none was used.
         video: the file or folder; None for a camera.
     """
     by_place = {one.place: one for one in seen}

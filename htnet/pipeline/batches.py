@@ -1,4 +1,4 @@
-"""Pairs as they are given, and batches as a model reads them."""
+"""Checks of the pairs and samples that users pass, and the batches that a model reads."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from htnet.data import Manifest, Sample
 from htnet.preprocess import FrameSource
 
 Asked = TypeVar("Asked")
-#: Onset, apex, points and name of a pair.
+#: Onset, apex, landmarks and name of a pair.
 GivenPair = tuple[FrameSource, FrameSource, npt.ArrayLike | Landmarks | PathLike[str] | None, str]
-#: What to give for a manifest.
+#: What messages tell users to pass as a manifest.
 _MANIFEST = "a Manifest, such as htnet.data.open_data(path), or a list of its samples"
-#: Samples that a model on the CPU reads at a time.
+#: Batch size of a model on the CPU.
 BLOCK = 16
 
 
 def blocks(batch: list[Asked], device: torch.device) -> Iterator[tuple[list[Asked], int]]:
-    """A batch in parts as a model reads them, each with the number of its samples.
+    """Split a batch into the blocks that a model reads, each with its number of samples.
 
-    On the CPU all have one size, the last one filled up by its last sample: which kernels compute a sample, and so the
-    last digits of its scores, depends on how many are computed at once: they would change with the order of samples.
+    On the CPU all blocks have the same size; the last one is padded with copies of its last sample. Otherwise the last
+    digits of a score would change with the order of the samples, because PyTorch chooses its kernels by batch size.
     """
     size = BLOCK if device.type == "cpu" else max(1, len(batch))
     for start in range(0, len(batch), size):
@@ -41,14 +41,14 @@ def checked_pairs(
     landmarks: Sequence[npt.ArrayLike | Landmarks | PathLike[str] | None] | None,
     samples: Sequence[str] | None,
 ) -> Iterator[GivenPair]:
-    """Onset, apex, points and name of each pair; what can be known before any is read is checked at once.
+    """Onset, apex, landmarks and name of each pair. Lists are checked at once, before any pair is read.
 
     Raises:
-        InputError: they are no pairs, ``landmarks`` or ``samples`` are no lists or have another length, or a name is no
-            text; of a generator when that is found.
+        InputError: an entry is not a pair, ``landmarks`` or ``samples`` is not a list or has another length, or a name
+            is not a string. For a generator this is raised when the entry is reached.
     """
     if isinstance(pairs, (str, PathLike, np.ndarray)) or not isinstance(pairs, Iterable):
-        raise InputError("pairs is a list of (onset, apex), such as [(onset, apex)]; one pair goes to Predictor.pair.")
+        raise InputError("pairs must be a list of (onset, apex), such as [(onset, apex)]; for one use Predictor.pair.")
     known = len(pairs) if isinstance(pairs, Sized) else None
     if isinstance(pairs, Sequence):
         for number, one in enumerate(pairs):
@@ -57,7 +57,7 @@ def checked_pairs(
         if values is not None:
             _check_list(name, values)
         if values is not None and known is not None and len(values) != known:
-            raise InputError(f"{name} has {len(values)} entries for {known} pairs. Give one for each, or none.")
+            raise InputError(f"{name} has {len(values)} entries for {known} pairs. Give one per pair, or leave it out.")
     return _joined(pairs, landmarks, samples)
 
 
@@ -66,15 +66,15 @@ def _joined(
     landmarks: Sequence[npt.ArrayLike | Landmarks | PathLike[str] | None] | None,
     samples: Sequence[str] | None,
 ) -> Iterator[GivenPair]:
-    """Pairs with what was given for each, as they come."""
+    """Pairs with the landmarks and the name that were given for each, one after the other."""
     number = -1
     for number, one in enumerate(pairs):
         _check_pair(number, one)
         for name, values in (("landmarks", landmarks), ("samples", samples)):
             if values is not None and number >= len(values):
-                raise InputError(f"{name} has {len(values)} entries, and there are more pairs. Give one for each.")
+                raise InputError(f"{name} has {len(values)} entries, but there are more pairs. Give one per pair.")
         if samples is not None:
-            refuse_type(f"samples[{number}]", samples[number], str, "the name of the pair as text")
+            refuse_type(f"samples[{number}]", samples[number], str, "the name of the pair as a string")
         yield (
             *one,
             None if landmarks is None else landmarks[number],
@@ -82,14 +82,16 @@ def _joined(
         )
     for name, values in (("landmarks", landmarks), ("samples", samples)):
         if values is not None and number + 1 < len(values):
-            raise InputError(f"{name} has {len(values)} entries for {number + 1} pairs. Give one for each, or none.")
+            raise InputError(
+                f"{name} has {len(values)} entries for {number + 1} pairs. Give one per pair, or leave it out."
+            )
 
 
 def checked_samples(manifest: Manifest | Iterable[Sample]) -> Iterator[Sample]:
     """The samples of a manifest, or of a list.
 
     Raises:
-        InputError: something else is given; of what is in a list when it is found.
+        InputError: it is neither; for a wrong entry of a list, raised when the entry is reached.
     """
     refuse_type("manifest", manifest, Iterable, _MANIFEST)
     if isinstance(manifest, (str, PathLike)):
@@ -104,10 +106,10 @@ def _each_sample(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def _check_list(name: str, values: object) -> None:
-    """Refuse what has no entry for each pair, such as a generator, or has one for each letter."""
+    """Raise InputError for values without one entry per pair, such as generators and strings."""
     numbered = hasattr(values, "__len__") and hasattr(values, "__getitem__")
     if not numbered or isinstance(values, (str, bytes, PathLike, Mapping)):
-        raise InputError(f"{name} is of type {type(values).__name__}; give a list with one entry for each pair.")
+        raise InputError(f"{name} is of type {type(values).__name__}; give a list with one entry per pair.")
 
 
 def _check_pair(number: int, one: object) -> None:

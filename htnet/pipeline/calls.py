@@ -1,4 +1,4 @@
-"""One call from frames or a video to a prediction; what it loads is kept for the next call."""
+"""Functions that predict from frames or a video in one call. They keep the loaded model for the next call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from htnet.preprocess.landmarks.factory import LANDMARKERS
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
 
 T = TypeVar("T")
-#: How many models and predictors `predict` and `predict_video` keep for the next call.
+#: Number of models and of predictors that `predict` and `predict_video` keep for the next call.
 _KEPT = 2
 _models: dict[tuple[object, ...], Predictor] = {}
 _predictors: dict[tuple[object, ...], Predictor] = {}
@@ -52,20 +52,19 @@ def predict(
     """Recognize the emotion between two frames.
 
     Args:
-        onset: the neutral frame: a file, its bytes, an open file, an (H, W, 3) RGB array, a tensor or a picture of
-            Pillow; see `htnet.preprocess.read_frame`.
-        apex: the frame of strongest expression, of the same size. Required; for a video use
-            `predict_video`.
+        onset: the neutral frame: a file, its bytes, an open file, an (H, W, 3) RGB array, a tensor or a Pillow image;
+            see `htnet.preprocess.read_frame`.
+        apex: the frame of strongest expression, of the same size. Required; for a video use `predict_video`.
         weights: registered weights, a weights folder, a Hub repository or a loaded model, compiled or not.
         landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
             are), a file of points, a landmarker, or five (x, y) points in onset px.
         device: where the model runs.
-        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
-        always: answer a class also where the frames do not differ by an expression.
+        bit_depth: bits per value, if 16-bit frames use fewer; see `htnet.preprocess.read_frame`.
+        always: predict a class even if the frames do not differ by an expression.
         dtype: as for `Predictor`.
 
     Returns:
-        Label ("no expression" if ``expression`` is below 0.5), probabilities, and their sources.
+        Label ("no expression" if ``expression`` is below 0.5), probabilities, and the input they were computed from.
 
     Raises:
         HtnetError: the frames, the points or the weights cannot be used; the message explains how to fix it.
@@ -93,28 +92,28 @@ def predict_video(
 ) -> Prediction:
     """Recognize the emotion in a video: spot onset and apex of its expression, then predict.
 
-    In a recording, a video of more than 10 s, this is the most confident micro- or macro-expression of those that
-    `htnet.analyze` finds, and "no expression" where it finds none; see `htnet.pipeline.spot_video`.
+    A video of more than 10 s is treated as a recording: the prediction is for the most confident micro- or
+    macro-expression that `htnet.analyze` finds, or "no expression" if it finds none; see `htnet.pipeline.spot_video`.
 
     Args:
         source: a video file, a folder of frames, an opened `htnet.preprocess.Video`, or frames in order.
         weights: registered weights, a weights folder, a Hub repository or a loaded model, compiled or not.
-        landmarks: as for `predict`; points are those of the first frame. With others than "yunet" the video is
-            searched as a clip.
-        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`: searches the video as a clip. None for
-            "peak" in a clip.
-        fps: frames per second; replaces that of a file.
+        landmarks: as for `predict`; points are those of the first frame. With anything but "yunet" the video is
+            treated as a clip, whatever its length.
+        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`. If given, the video is treated as a clip,
+            whatever its length. By default "peak" for clips.
+        fps: frames per second; overrides that of the file.
         device: where the model runs.
         bit_depth: as for `predict`.
         always: as for `predict`.
         dtype: as for `Predictor`.
 
     Returns:
-        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them. Warnings name
-        the other expressions of a recording (`several_expressions`), or tell that it has none (`no_event`).
+        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them. For a recording,
+        a warning lists its other expressions (`several_expressions`) or states that it has none (`no_event`).
 
     Raises:
-        HtnetError: the video, the points or the weights cannot be used; the message says what to do.
+        HtnetError: the video, the points or the weights cannot be used; the message explains how to fix it.
     """
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
         return _warm(weights, landmarks, device, bit_depth, always, dtype).video(source, method=method, fps=fps)
@@ -129,13 +128,13 @@ def _warm(
     always: bool,
     dtype: str | torch.dtype | None,
 ) -> Predictor:
-    """A predictor that shares with earlier calls what has not changed since: the model, and a named landmarker."""
+    """A predictor that reuses the model and a named landmarker of earlier calls, if they have not changed."""
     given = model_of(weights) is not None or not isinstance(weights, (str, PathLike))
     state = None if given else local_state(weights)  # type: ignore[arg-type]
     if state is None:
         return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always, dtype=dtype)
     loaded = (str(weights), state, str(named_device(device)), named_dtype(dtype))
-    # What a file of points or a given landmarker says may change unseen.
+    # A points file or a landmarker object may change without notice, so only named landmarkers are reused.
     named = landmarks if isinstance(landmarks, str) and landmarks in LANDMARKERS else None
     settings = (*loaded, named, os.environ.get(MODEL_VARIABLE), repr(bit_depth), always)
     if named is not None and (found := _predictors.get(settings)) is not None:
@@ -152,7 +151,7 @@ def _warm(
 
 
 def _keep(kept: dict[tuple[object, ...], T], key: tuple[object, ...], value: T) -> None:
-    """Keep a value, and of the others the newest."""
+    """Keep a value, and drop the oldest of the others."""
     with _kept_lock:
         kept[key] = kept.pop(key, value)
         while len(kept) > _KEPT:

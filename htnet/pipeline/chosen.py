@@ -1,4 +1,4 @@
-"""The one expression of a clip or of a recording: which of the two a video is, and where its expression lies."""
+"""Find the one expression of a video: decide whether it is a clip or a recording, and spot accordingly."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from htnet.preprocess import FrameSource, Landmarker, LandmarkSource, Video, ope
 from htnet.recordings import FaceTrack, RecordingCurves, load_detector, recording_curves, recording_stream
 from htnet.recordings.stream import announced_length
 
-#: A video that says that it is longer is a recording, and not a clip that was cut around one expression, s.
+#: A video whose stated length exceeds this is a recording, not a clip cut around one expression, s.
 LONGEST_CLIP_S = 10.0
-#: What `Spotting.method` says of frames that the event detector found.
+#: `Spotting.method` of frames that the event detector found.
 DETECTOR_METHOD = "detector"
-#: How the apex of a clip is searched unless told; see `htnet.preprocess.spot`.
+#: Default method for finding the apex of a clip; see `htnet.preprocess.spot`.
 DEFAULT_METHOD = "peak"
-# Time before the onset and after the offset that belongs to the part, s, and length of a part without an expression.
+# Time before the onset and after the offset that is added to a part, and length of a part without an expression, s.
 _AROUND, _NOTHING = 0.5, 1.0
-# Other expressions that a warning names.
+# Largest number of other expressions in a warning.
 _NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class SpottedVideo:
-    """Where the expression of a video lies, and the frames that show it.
+    """The position of the expression in a video, and the frames that show it.
 
     Attributes:
         spotting: onset, apex and offset, the confidence in them, and the curve.
-        frames: the clip; of a recording the part that shows the expression. Numbers are those of the whole video.
-        found: False for a recording in which no expression was found; the spotting is then that of its first face.
+        frames: the clip, or the part of a recording that shows the expression. Frame numbers refer to the whole video.
+        found: False for a recording without an expression; ``spotting`` then describes a stretch that shows a face.
     """
 
     spotting: Spotting
@@ -44,7 +44,7 @@ class SpottedVideo:
     found: bool = True
 
     def take(self, *numbers: int) -> dict[int, Frame]:
-        """Some of the frames, by number."""
+        """The frames with these numbers, by number."""
         if isinstance(self.frames, Video):
             return self.frames.take(numbers)
         return {number: self.frames[number] for number in numbers}
@@ -67,22 +67,22 @@ def spot_video(
 ) -> SpottedVideo:
     """Find the one expression of a clip, or the most confident one of a recording.
 
-    A video that says that it is longer than 10 s is a recording: its events are found as `htnet.analyze` does, and the
-    frames around the most confident micro- or macro-expression are taken. All others are clips, searched by
-    `htnet.preprocess.spot`; so are frames in order, parts of a video, and every video whose ``method`` or ``landmarks``
-    are given.
+    A video whose stated length exceeds 10 s is a recording: its events are found as in `htnet.analyze`, and the frames
+    around the most confident micro- or macro-expression are used. Everything else is a clip, in which
+    `htnet.preprocess.spot` finds the expression: shorter videos, lists of frames, parts of a video, and any video for
+    which ``method`` or ``landmarks`` is given.
 
     Args:
         source: a video file, a folder of frames, a `Video`, or frames in order.
         landmarks: five (x, y) in px of the first frame, a file of them, or a landmarker or its name.
-        method: how to search for the apex of a clip, see `htnet.preprocess.spot`; "peak" unless given.
-        fps: frames per second, a constant rate; replaces that of a file.
+        method: how to find the apex of a clip, see `htnet.preprocess.spot`; "peak" by default.
+        fps: constant frame rate, frames per second; overrides that of the file.
         sample: identifier.
-        bit_depth: bits of the values in 16-bit frames, see `htnet.preprocess.read_frame`.
+        bit_depth: bits per value in 16-bit frames, see `htnet.preprocess.read_frame`.
 
     Returns:
-        Onset, apex and offset, and the frames. The warning `several_expressions` names the other expressions of a
-        recording; `no_event` tells that it has none.
+        Onset, apex and offset, and the frames. The warning `several_expressions` lists the other expressions of a
+        recording; `no_event` states that it has none.
 
     Raises:
         VideoError, FrameError, LandmarkError: the video cannot be used.
@@ -102,13 +102,13 @@ def find_expression(
     fps: float | None,
     sample: str,
 ) -> SpottedVideo:
-    """What `spot_video` does, in frames that are opened.
+    """Do what `spot_video` does, with frames that are already open.
 
     Args:
         frames: see `opened`.
-        landmarks: used in a clip.
-        given: the user chose the landmarks, so the frames are a clip however long they are.
-        method: see `spot_video`; likewise all others.
+        landmarks: points or landmarker, used for clips.
+        given: the user chose the landmarks, so the frames are a clip whatever their length.
+        method: see `spot_video`.
         fps: see `spot_video`.
         sample: see `spot_video`.
     """
@@ -121,21 +121,21 @@ def find_expression(
 
 
 def is_default(landmarks: object) -> bool:
-    """Whether landmarks are those that are used unless others are given."""
+    """Whether landmarks are the default."""
     return isinstance(landmarks, str) and landmarks == "yunet"
 
 
 def opened(
     source: str | os.PathLike[str] | Video | Iterable[FrameSource], fps: float | None, bit_depth: int | None
 ) -> Video | list[Frame]:
-    """The frames of a clip or a recording, read once where memory allows."""
+    """Open the frames of a clip or a recording. They are kept in memory if they fit."""
     if isinstance(source, str | os.PathLike):
         source = open_video(source, fps=fps, bit_depth=bit_depth)
     return source.held() if isinstance(source, Video) else list(read_clip(source, bit_depth))
 
 
 def timed(video: Video, fps: float | None) -> Video:
-    """A video whose frames have a constant rate, where one is given."""
+    """The video with the constant frame rate ``fps``, if one is given."""
     if fps is None:
         return video
     real(gt=0).check("fps", fps)
@@ -147,10 +147,10 @@ class ChosenPart:
     """A part of a recording.
 
     Attributes:
-        video: the part.
+        video: the frames of the part.
         landmarks: five points of the face in its first frame.
         event: the expression in it; None if none was found in the recording.
-        warnings: what else was found.
+        warnings: other expressions, or that there is none.
     """
 
     video: Video
@@ -160,7 +160,7 @@ class ChosenPart:
 
 
 def is_recording(video: Video) -> bool:
-    """Whether a video, not a part of one, says that it is longer than `LONGEST_CLIP_S`."""
+    """Whether the stated length of a whole video exceeds `LONGEST_CLIP_S`. A part of a video is no recording."""
     if video.from_frame or (video.to_frame, video.from_time, video.to_time) != (None, None, None):
         return False
     length = announced_length(video)
@@ -168,15 +168,15 @@ def is_recording(video: Video) -> bool:
 
 
 def choose_part(video: Video, detector: Detector | None = None) -> ChosenPart:
-    """The part of a recording with its most confident micro- or macro-expression.
+    """Choose the part of a recording that shows its most confident micro- or macro-expression.
 
     Args:
         video: the recording; it is read to its end.
-        detector: finds events in its curves; the one that htnet ships unless given.
+        detector: finds events in its curves; by default the one that htnet ships.
 
     Returns:
-        The part from 0.5 s before the onset to 0.5 s after the offset, as far as the face is measured without a gap.
-        Without any expression it is the first second of the longest stretch in which a face is measured.
+        The part from 0.5 s before the onset to 0.5 s after the offset, or less if the face is not measured throughout.
+        If there is no expression, the first second of the longest stretch in which a face is measured.
 
     Raises:
         NoFaceError: no face is measured in the recording.
@@ -196,12 +196,12 @@ def choose_part(video: Video, detector: Detector | None = None) -> ChosenPart:
 
 
 def spot_part(part: ChosenPart, video: Video, method: str, sample: str = "") -> Spotting:
-    """Onset, apex and offset in a part: those of its event, with the curve of `htnet.preprocess.spot`.
+    """Onset, apex and offset in a part. They are those of its event; the curve is that of `htnet.preprocess.spot`.
 
     Args:
         part: the part.
         video: its frames.
-        method: how to search in a part without an event.
+        method: how to find the apex in a part without an event.
         sample: identifier.
 
     Raises:
@@ -243,8 +243,8 @@ def _without(video: Video, curves: RecordingCurves) -> ChosenPart:
     track, first, last = max(stretches, key=lambda s: float(s[0].times[s[2]] - s[0].times[s[1]]))
     end = int(np.searchsorted(track.times, track.times[first] + _NOTHING, "right")) - 1
     text = (
-        f"No micro- or macro-expression was found in the recording ({curves.duration:.1f} s). The numbers are those of "
-        f"a stretch from {track.times[first]:.2f} s on; see all events with htnet analyze."
+        f"No micro- or macro-expression was found in the recording ({curves.duration:.1f} s). The values are those of "
+        f"a stretch that starts at {track.times[first]:.2f} s. To see all events, use htnet analyze."
     )
     return _part(video, track, first, min(last, end), None, (QualityWarning("no_event", text),))
 
@@ -262,14 +262,14 @@ def _part(
 
 
 def _others(found: Iterable[Event]) -> tuple[QualityWarning, ...]:
-    """A warning that names the expressions other than the first one; none if there are none."""
+    """A warning that lists all expressions but the first; empty if there are no others."""
     best, *others = found
     if not others:
         return ()
     named = ", ".join(_named(event) for event in others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
     text = (
-        f"The recording shows {1 + len(others)} expressions. The answer is that of the most confident one, a "
-        f"{_named(best)}; the others are a {named}. See all with htnet analyze."
+        f"The recording shows {1 + len(others)} expressions. The prediction is for the most confident one, a "
+        f"{_named(best)}. Others: {named}. To see all, use htnet analyze."
     )
     return (QualityWarning("several_expressions", text),)
 

@@ -1,4 +1,4 @@
-"""Events as a detector gives them, checked."""
+"""Checks of the events that a detector returns."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ from htnet.core.errors import InputError
 from htnet.core.events import Event
 from htnet.recordings import FaceTrack, RecordingCurves
 
-#: What finds events in the curves of a recording.
+#: A function that finds events in the curves of a recording.
 Detector = Callable[[RecordingCurves], Iterable[Event]]
 
-# Times of an event may be rounded to ms.
+# Tolerance for times that were rounded to ms, s.
 _ROUNDING = 1e-3
-# Characters of a value in a message.
+# Longest text of a value in a message, characters.
 _LONGEST = 80
 
 
 def checked_events(found: Iterable[Event], curves: RecordingCurves) -> tuple[Event, ...]:
-    """The events of a detector in their order, with the times of their frames where they have none.
+    """Sort the events of a detector by onset. Missing times are taken from the frames.
 
     Raises:
-        InputError: it gave something else, or an event of a face or of frames that the recording does not have, or
-            whose times are not those of its frames.
+        InputError: the detector returned something else, or an event has a face or frames that the recording does not
+            have, or times that differ from those of its frames.
     """
     tracks = {track.number: track for track in curves.tracks}
     if not isinstance(found, Iterable) or isinstance(found, str | bytes | Mapping):
         raise InputError(
-            f"The detector returned {short(found)}; it must return a list of events (htnet.types.Event), an empty one "
-            "if there are none."
+            f"The detector returned {short(found)}; it must return a list of events (htnet.types.Event), which may be "
+            "empty."
         )
     events = []
     for event in found:
         if not isinstance(event, Event):
-            raise InputError(f"The detector found {short(event)}; it must return events (htnet.types.Event).")
+            raise InputError(f"The detector returned {short(event)}; it must return events (htnet.types.Event).")
         if event.track is None and len(tracks) > 1:
             raise InputError(
-                f"The detector's event at frame {event.onset} names no face (track), and {len(tracks)} were followed."
+                f"The detector's event at frame {event.onset} has no track, but {len(tracks)} faces were followed. Set "
+                "its track to the number of its face."
             )
         number = next(iter(tracks), 0) if event.track is None else event.track
         track = tracks.get(number)
         if track is None or not track.frames[0] <= event.onset <= event.offset <= track.frames[-1]:
             raise InputError(
-                f"The detector found an event of face {number} from frame {event.onset} to {event.offset}, "
-                "where that face was not followed."
+                f"The detector returned an event of face {number} from frame {event.onset} to {event.offset}, but that "
+                "face was not followed there. Return events of tracks and frames in the curves."
             )
         events.append(_timed(event, track))
     return tuple(sorted(events, key=lambda event: (event.onset, event.offset, event.track or 0)))
 
 
 def _timed(event: Event, track: FaceTrack) -> Event:
-    """An event with all times.
+    """An event with all its times.
 
     Raises:
-        InputError: a time of it is more than a frame away from that of its frame.
+        InputError: a time is more than one frame away from the time of its frame.
     """
     usual = float(np.median(np.diff(track.times))) if len(track) > 1 else 0.0
     of: dict[str, float] = {}
@@ -74,7 +75,7 @@ def _timed(event: Event, track: FaceTrack) -> Event:
                 f"The detector's {event.kind} event from frame {event.onset} to {event.offset}: {name} is {given:g} s, "
                 f"but frame {frame} is at {of[name]:.3f} s. Give the time of the frame, or None."
             )
-    # What was given may lie up to a frame beside its frame, and the times stay in order.
+    # Given times may be up to one frame off; the times that are filled in must still be in order.
     start = min([of["start"], *(time for time in (event.peak, event.end) if time is not None)])
     start = start if event.start is None else event.start
     end = max(of["end"], start, start if event.peak is None else event.peak) if event.end is None else event.end
@@ -83,6 +84,6 @@ def _timed(event: Event, track: FaceTrack) -> Event:
 
 
 def short(value: object) -> str:
-    """A value for a message; of one that is long only its kind."""
+    """A value as text for a message; only its type if the text would be long."""
     text = repr(value)
     return text if len(text) <= _LONGEST and "\n" not in text else f"an object of type {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""What a machine offers htnet, and whether the weights that ship with it answer as they should here."""
+"""Check of the machine: what htnet can use on it, and whether the bundled weights give the expected scores."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ from htnet.preprocess.landmarks.detector import BUNDLED_MODEL
 from htnet.preprocess.opencv import installed_opencv, load_opencv, opencv_cure
 from htnet.recordings import load_detector
 
-#: What a finding means: as it should be, worth knowing, or wrong.
+#: States of a finding: fine, worth knowing, or wrong.
 STATES = ("ok", "note", "fault")
-#: Largest difference between a score and the stored one, relative to the largest score of the weights. PyTorch with and
-#: without vector instructions differs by less than 1e-5; wrong weights, channels or crops by 0.1 and more.
+#: Largest allowed difference from the stored scores, relative to the largest score of the weights. PyTorch with and
+#: without vector instructions differs by less than 1e-5; wrong weights, channels or crops differ by 0.1 or more.
 SCORE_TOLERANCE = 1e-3
-#: Largest mean difference between the sample's flow image and the stored one, gray levels.
+#: Largest allowed mean difference between the sample's flow image and the stored one, gray levels.
 FLOW_TOLERANCE = 1.0
-#: Largest distance between the points that are found in the sample and the stored ones, px.
+#: Largest allowed distance between the points detected in the sample and the stored ones, px.
 POINT_TOLERANCE = 1.0
-#: The oldest OpenCV, as pyproject.toml has it.
+#: The oldest supported version of OpenCV, as in pyproject.toml.
 OLDEST_OPENCV = (4, 10)
-#: The sample's flow image (28, 28, 3); images of noise (N, 28, 28, 3), and the scores of all bundled weights for them.
+#: The sample's flow image (28, 28, 3); noise images (N, 28, 28, 3), and the scores of all bundled weights for them.
 STORED_FLOW, STORED_IMAGES, STORED_SCORES = (ASSETS / "doctor" / n for n in ("flow.npy", "noise.npy", "scores.json"))
 _ANEW = "pip install --force-reinstall --no-deps htnet"
-# Extras of developers, which nobody misses.
+# Extras for developers, which are not reported.
 _OF_DEVELOPERS = ("dev", "docs")
 _PACKAGES = ("torch", "numpy", "einops", "safetensors", "huggingface-hub")
-# What changes threads, networks and caches.
+# Environment variables that change the number of threads or the visible GPUs.
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         topic: "versions", "OpenCV", "GPU", "threads", "caches", "network", "flow", "weights" or "extras".
-        name: what it is.
+        name: what was checked.
         state: one of `STATES`.
         text: what was found.
-        cure: what to do about it, "" if nothing.
+        cure: what to do about it; "" if nothing.
     """
 
     topic: str
@@ -75,17 +75,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that was looked at.
+    """The results of all checks.
 
     Attributes:
-        findings: in the order in which they are told.
+        findings: the results, in the order in which they are reported.
     """
 
     findings: tuple[Finding, ...]
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """What is wrong."""
+        """The findings whose state is "fault"."""
         return tuple(found for found in self.findings if found.state == "fault")
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,12 +96,12 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look at what htnet needs here: versions, OpenCV, GPU, threads, caches, network, flow, weights and extras.
+    """Check what htnet needs on this machine: versions, OpenCV, GPU, threads, caches, network, flow, weights, extras.
 
     Nothing is downloaded, and the network is not used.
 
     Returns:
-        The findings. Whatever a look raises is a fault of that look.
+        The findings. If a check raises an error of htnet, the error is reported as its fault.
     """
     looks: dict[str, Callable[[], Iterator[Finding]]] = {
         "versions": _versions,
@@ -192,7 +192,7 @@ def _threads() -> Iterator[Finding]:
 
 
 def _cpu_limit() -> float | None:
-    """Cores that a container may use, by the limit of its control group; None without limit."""
+    """Number of cores that the control group of a container allows; None without a limit."""
     try:
         quota, period = _CPU_LIMIT.read_text("ascii").split()
         return None if quota == "max" else int(quota) / int(period)
@@ -204,17 +204,17 @@ def _caches() -> Iterator[Finding]:
     with loading():
         from huggingface_hub import constants
 
-    # The first that can be written is used; htnet works without any.
+    # htnet uses the first writable folder, and works without one.
     code = next((folder for folder in folders() if _writable(folder)), None)
-    text = "no folder can be written: each process compiles the flow anew" if code is None else str(code)
+    text = "no folder is writable: each process compiles the flow again" if code is None else str(code)
     yield Finding("caches", "machine code", "note" if code is None else "ok", text)
     hub = Path(constants.HF_HUB_CACHE)
-    cure = "" if _writable(hub) else "set HF_HOME to a folder that can be written"
+    cure = "" if _writable(hub) else "set HF_HOME to a writable folder"
     yield Finding("caches", "weights of the Hub", "note" if cure else "ok", str(hub), cure)
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files can be written into a folder, or it could be made."""
+    """Whether files can be written into a folder, or the folder could be created."""
     there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), None)
     return there is not None and os.path.isdir(there) and os.access(there, os.W_OK)
 
@@ -223,11 +223,11 @@ def _network() -> Iterator[Finding]:
     with loading():
         from huggingface_hub import constants
 
-    text = f"bundled weights need no network; registered ones of the Hub belong to {owner()}"
+    text = f"bundled weights need no network; registered weights on the Hub belong to {owner()}"
     if constants.HF_HUB_OFFLINE:
         yield Finding("network", "Hub", "note", f"offline (HF_HUB_OFFLINE): weights come from the cache; {text}")
     else:
-        yield Finding("network", "Hub", "ok", f"{constants.ENDPOINT}, asked only for weights that are not here; {text}")
+        yield Finding("network", "Hub", "ok", f"{constants.ENDPOINT}, used only for weights that are not here; {text}")
 
 
 def _flow() -> Iterator[Finding]:
@@ -247,7 +247,7 @@ def _flow() -> Iterator[Finding]:
 def _weights() -> Iterator[Finding]:
     try:
         load_detector()
-        yield Finding("weights", "event detector", "ok", "its content has the stored hash")
+        yield Finding("weights", "event detector", "ok", "the hash of its file is as expected")
     except HtnetError as error:
         yield Finding("weights", "event detector", "fault", str(error), _ANEW)
     stored = json.loads(STORED_SCORES.read_text("utf-8"))
@@ -265,19 +265,19 @@ def _weights() -> Iterator[Finding]:
         expected = np.array(stored[spec.name])
         off = float(np.abs(found - expected).max() / np.abs(expected).max())
         text = f"scores differ by {off:.1e} from the stored ones, {SCORE_TOLERANCE:g} allowed; {spec.license}"
-        cure = "" if off <= SCORE_TOLERANCE else f"{_ANEW}, and PyTorch alike"
+        cure = "" if off <= SCORE_TOLERANCE else f"{_ANEW}, and reinstall PyTorch"
         yield Finding("weights", spec.name, "fault" if cure else "ok", text, cure)
 
 
 @torch.no_grad()
 def stored_input_scores(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Class scores, before the softmax, of weights for the stored images, (N, C).
+    """Class scores (N, C) of weights for the stored images, before the softmax.
 
-    The images are noise: for smooth ones, such as the sample's, two eigenvalues in ``mhssa_gcn`` can be so near to each
-    other that rounding alone moves its scores by some percent.
+    The images are noise. For smooth images, such as the sample's, two eigenvalues in ``mhssa_gcn`` can be so close
+    that rounding alone changes its scores by some percent.
 
     Args:
-        name: bundled weights.
+        name: name of bundled weights.
 
     Raises:
         WeightsError: they cannot be loaded.
@@ -303,7 +303,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def installed_extras() -> dict[str, dict[str, str | None]]:
-    """The extras of the installed htnet: for each its packages with the version that is here, or None."""
+    """The extras of the installed htnet: for each its packages with their installed version, or None."""
     with loading():
         from packaging.requirements import Requirement
 

@@ -1,4 +1,4 @@
-"""Features of samples, for classifiers of one's own: what a model has computed before its last layer."""
+"""Features of samples, the input of a model's last layer, for your own classifiers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Embeddings:
     """Features of samples.
 
     Attributes:
-        samples: the samples; `names`, `labels`, `subjects` and `datasets` are arrays of their fields.
+        samples: the samples; `arrays` returns their names, labels, subjects and datasets.
         features: (N, D) float32.
-        weights: name of the weights that made them.
-        errors: name and message of samples that were left out.
+        weights: name of the weights that computed them.
+        errors: (name, message) of each sample that was left out.
         license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
     """
 
@@ -43,8 +43,8 @@ class Embeddings:
     license_expression: str = ""
 
     def arrays(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-        """What an NPZ file contains: ``features`` (N, D), and the texts ``sample``, ``dataset``, ``subject`` and
-        ``label`` (N,), "" where unknown.
+        """The content of an NPZ file: ``features`` (N, D), and the strings ``sample``, ``dataset``, ``subject`` and
+        ``label`` (N,), "" if unknown.
         """
         fields = ("sample", "dataset", "subject", "label")
         texts = {name: np.array([getattr(s, name) or "" for s in self.samples], dtype=np.str_) for name in fields}
@@ -70,17 +70,17 @@ class Embeddings:
                 numbers = (f"feature_{k}" for k in range(self.features.shape[1]))
                 writer.writerow(["sample", "dataset", "subject", "label", *numbers])
                 for s, values in zip(self.samples, self.features, strict=True):
-                    # Nine digits bring a float32 back as it was.
+                    # Nine significant digits restore a float32 exactly.
                     texts = (f"{value:.9g}" for value in values.tolist())
                     writer.writerow([s.sample, s.dataset, s.subject, s.label or "", *texts])
         return path
 
 
 def check_embedding_name(path: str | PathLike[str]) -> None:
-    """Refuse a file whose ending is not one of `EMBEDDING_ENDINGS`.
+    """Check that the ending of a file is one of `EMBEDDING_ENDINGS`.
 
     Raises:
-        InputError: the ending is another.
+        InputError: it is not.
     """
     if as_path(path, "path").suffix.lower() not in EMBEDDING_ENDINGS:
         raise InputError(f"{path} does not end in {' or '.join(EMBEDDING_ENDINGS)}: .npz for NumPy, .csv for a table.")
@@ -98,22 +98,22 @@ def embed(
     skip_errors: bool = False,
     progress: bool = True,
 ) -> Embeddings:
-    """Compute the features of samples: what a model makes of them before its last layer.
+    """Compute the features of samples: the input of a model's last layer.
 
     Args:
         data: the samples: a manifest, or a path for `htnet.data.open_data`. Labels are optional.
         weights: registered weights, a weights folder, a Hub repository or a loaded model.
-        landmarks: source of the points of frames without points, see `Predictor`.
+        landmarks: source of landmarks for frames that come without them, see `Predictor`.
         device: where the model runs.
-        dtype: what it computes in, see `Predictor`.
-        bit_depth: bits of the frames' values, see `htnet.preprocess.read_frame`.
+        dtype: floating-point type of the model, see `Predictor`.
+        bit_depth: bits per value in 16-bit frames, see `htnet.preprocess.read_frame`.
         batch_size: number of samples read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
-        skip_errors: leave out samples that cannot be read, and keep them in ``errors``.
+        skip_errors: leave out samples that cannot be read, and list them in ``errors``.
         progress: show a progress bar on terminals.
 
     Raises:
-        InputError: there is no sample, or none that can be read.
-        SpecError: flow images were made in another way than the weights were trained with.
+        InputError: there are no samples, or none can be read.
+        SpecError: the flow images were not made in the way that the weights were trained with.
         HtnetError: a sample cannot be read; the message names it.
     """
     manifest = data if isinstance(data, Manifest) else open_data(data)
@@ -126,7 +126,7 @@ def embed(
     found = predictor.embed(manifest, batch_size=batch_size, on_error=note if skip_errors else None)
     pairs = list(progress_bar(found, "embedding", len(manifest), show=progress))
     if not pairs:
-        raise InputError(f"{manifest.source} has no sample that can be read; there is nothing to embed.")
+        raise InputError(f"{manifest.source} has no readable sample, so there is nothing to embed. Check the data.")
     samples, features = zip(*pairs, strict=True)
     return Embeddings(
         tuple(samples), np.stack(features), predictor.name, tuple(errors), predictor.model.license_expression

@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn: flow images of pairs, features of trained weights, and a classifier that trains."""
+"""Estimators for scikit-learn: flow images of pairs, features of trained weights, and a trainable classifier."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin  # noq
 from sklearn.utils import check_random_state, column_or_1d  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
-#: Numbers of a flow image: strain, v and u of each px.
+#: Number of values in a flow image: strain, v and u of each px.
 VALUES = TEMPLATE_SIZE * TEMPLATE_SIZE * 3
 
 
 class FlowImages(TransformerMixin, BaseEstimator):
-    """Pairs of frames to flow images, one row of numbers each; nothing is fitted.
+    """Turn pairs of frames into flow images, one row per pair. There is nothing to fit.
 
-    Rows are flow images in the published convention, (28, 28, 3) of strain, v and u, 0 to 255, flattened: what
-    `HTNetClassifier` and `HTNetFeatures` read, and any other estimator.
+    Each row is a flattened flow image in the published convention: (28, 28, 3), strain, v and u, 0 to 255.
+    `HTNetClassifier`, `HTNetFeatures` and any other estimator can read them.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class FlowImages(TransformerMixin, BaseEstimator):
         """Store the settings.
 
         Args:
-            landmarks: source of the points, see `htnet.preprocess.FlowPreprocessor`.
-            spec: how frames become images; by default the published flow image.
-            bit_depth: bits of the frames' values, see `htnet.preprocess.read_frame`.
+            landmarks: source of the landmarks, see `htnet.preprocess.FlowPreprocessor`.
+            spec: how images are made from frames; by default as published.
+            bit_depth: bits per value in 16-bit frames, see `htnet.preprocess.read_frame`.
         """
         self.landmarks = landmarks
         self.spec = spec
@@ -57,7 +57,7 @@ class FlowImages(TransformerMixin, BaseEstimator):
         """Check the settings; nothing is learned from the pairs.
 
         Raises:
-            InputError: the spec makes images of another size or order of channels.
+            InputError: the spec has another image size or order of channels.
         """
         self._preprocessor()
         return self
@@ -76,9 +76,9 @@ class FlowImages(TransformerMixin, BaseEstimator):
         """
         pairs = list(X)
         if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in pairs):
-            raise InputError("X is a list of pairs (onset, apex); one of them has not two frames.")
+            raise InputError("X must be a list of pairs (onset, apex), but an entry is not a pair of two frames.")
         if not pairs:
-            raise InputError("X has no pairs; give at least one (onset, apex).")
+            raise InputError("X has no pairs; give at least one pair (onset, apex).")
         images = self._preprocessor()([onset for onset, _ in pairs], [apex for _, apex in pairs])
         return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy().reshape(len(pairs), -1), dtype=np.float32)
 
@@ -87,7 +87,7 @@ class FlowImages(TransformerMixin, BaseEstimator):
         if spec.size != TEMPLATE_SIZE or spec.channels != PUBLISHED_CHANNELS:
             raise InputError(
                 f"The spec makes images of {spec.size} px with the channels {', '.join(spec.channels)}; estimators "
-                f"read {TEMPLATE_SIZE} px with {', '.join(PUBLISHED_CHANNELS)}. Change them, or leave spec out."
+                f"read {TEMPLATE_SIZE} px with {', '.join(PUBLISHED_CHANNELS)}. Change the spec, or leave it out."
             )
         return FlowPreprocessor(spec, self.landmarks, bit_depth=self.bit_depth)
 
@@ -96,9 +96,9 @@ class FlowImages(TransformerMixin, BaseEstimator):
 
 
 class FlowCells(TransformerMixin, BaseEstimator):
-    """Flow images to averages over square cells, each channel of each image standardized by itself; nothing is fitted.
+    """Average flow images over square cells, after standardizing each channel of each image. There is nothing to fit.
 
-    The coarse flow that `htnet.models.FlowMLP` reads, for estimators of scikit-learn such as a support vector machine.
+    This is the coarse flow that `htnet.models.FlowMLP` reads, for estimators such as a support vector machine.
     """
 
     def __init__(self, grid: int = 7) -> None:
@@ -128,7 +128,7 @@ class FlowCells(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "n_features_in_")
         images, side = flow_rows(X).astype(np.float64).transpose(0, 3, 1, 2), self._side()
         spread = images.std((2, 3), keepdims=True)
-        images = (images - images.mean((2, 3), keepdims=True)) / np.where(spread > 0, spread, 1)  # a flat one stays 0
+        images = (images - images.mean((2, 3), keepdims=True)) / np.where(spread > 0, spread, 1)  # flat channels: 0
         cells = images.reshape(len(images), 3, self.grid, side, self.grid, side).mean((3, 5))
         return np.ascontiguousarray(cells.reshape(len(images), -1), dtype=np.float32)
 
@@ -139,7 +139,7 @@ class FlowCells(TransformerMixin, BaseEstimator):
 
 
 class HTNetFeatures(TransformerMixin, BaseEstimator):
-    """Flow images to what trained weights compute before their last layer; nothing is fitted but loaded."""
+    """Turn flow images into the input of the last layer of trained weights. Fitting only loads the weights."""
 
     def __init__(self, weights: Any = DEFAULT_WEIGHTS, device: str = "cpu", batch_size: int = 256) -> None:
         """Store the settings.
@@ -190,7 +190,7 @@ class HTNetFeatures(TransformerMixin, BaseEstimator):
 
 
 class HTNetClassifier(ClassifierMixin, BaseEstimator):
-    """A model of htnet that is trained on flow images as `htnet train` does."""
+    """A model that is trained on flow images in the same way as by `htnet train`."""
 
     def __init__(
         self,
@@ -206,10 +206,10 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
         Args:
             model: registered model that reads flow images.
             recipe: name of a recipe, or a `htnet.training.Recipe`.
-            epochs: number of epochs instead of the recipe's.
+            epochs: number of epochs; by default that of the recipe.
             start: weights to start from, see `htnet.training.TrainingJob`.
             device: where to train.
-            random_state: seed of weights, order and augmentation; None draws one, so two fits differ.
+            random_state: seed of weights, order and augmentation; None draws a seed, so two fits differ.
         """
         self.model = model
         self.recipe = recipe
@@ -222,20 +222,20 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
         """Train.
 
         Args:
-            X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`. Regions are cut at the template's points.
-            y: (N,) classes, numbers or texts.
+            X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`. Regions are cropped at the template's points.
+            y: (N,) classes, numbers or strings.
 
         Raises:
             InputError: the images have another shape, ``y`` has another length, or fewer than two classes.
-            UnknownModelError, RecipeError: model or recipe do not exist.
+            UnknownModelError, RecipeError: the model or the recipe does not exist.
         """
         images = flow_rows(X)
         labels = column_or_1d(y, warn=True)
         if len(labels) != len(images):
-            raise InputError(f"X has {len(images)} images and y {len(labels)} classes. Give one class for each image.")
+            raise InputError(f"X has {len(images)} images, but y has {len(labels)} classes. Give one class per image.")
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(f"y has the one class {self.classes_[0]!r}; training needs two or more.")
+            raise InputError(f"y has only the class {self.classes_[0]!r}; training needs two or more.")
         changes = {} if self.epochs is None else {"epochs": self.epochs}
         recipe = get_recipe(self.recipe, **changes)
         seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else _drawn(self.random_state)
@@ -254,15 +254,15 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: npt.ArrayLike) -> np.ndarray[Any, Any]:  # noqa: N803
         """The most probable class of each image, (N,)."""
-        chances = self.predict_proba(X)  # first, for it refuses an estimator that is not fitted
+        chances = self.predict_proba(X)  # first, because it raises an error if the estimator is not fitted
         return np.asarray(self.classes_[chances.argmax(1)])
 
 
 def flow_rows(images: npt.ArrayLike) -> ByteArray:
-    """Flow images (N, 28, 28, 3) uint8, from rows of numbers or as they are.
+    """Flow images (N, 28, 28, 3) uint8, from flattened rows or images.
 
     Raises:
-        InputError: another shape, no images, or numbers beyond 0 to 255.
+        InputError: another shape, no images, or values outside 0 to 255.
     """
     found = np.asarray(images)
     if found.ndim == 2 and found.shape[1] == VALUES:
@@ -270,14 +270,14 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
     if found.shape[1:] != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3) or not len(found):
         raise InputError(
             f"X has the shape {found.shape}; give flow images as (N, {VALUES}) or (N, {TEMPLATE_SIZE}, "
-            f"{TEMPLATE_SIZE}, 3), such as FlowImages makes of pairs of frames."
+            f"{TEMPLATE_SIZE}, 3), such as FlowImages makes from pairs of frames."
         )
     if found.dtype == np.uint8:
         return found
     if found.dtype.kind not in "iuf" or not np.isfinite(found).all() or found.min() < 0 or found.max() > 255:
         raise InputError(
-            "X has numbers beyond 0 to 255, or none; give flow images as FlowImages makes them, not scaled: models "
-            "standardize by themselves."
+            "X has values outside 0 to 255, or values that are not numbers; give flow images as FlowImages makes them, "
+            "unscaled: the models standardize their input."
         )
     return np.rint(found).astype(np.uint8)
 
@@ -289,11 +289,11 @@ def _drawn(random_state: Any) -> int:
 def _flow_set(
     images: ByteArray, codes: npt.NDArray[np.int64] | None, model: EmotionModel | None, name: str = ""
 ) -> FlowSet:
-    """Images as a set that a model reads; regions are cut at the template's points."""
+    """Images as a `FlowSet` for a model; regions are cropped at the template's points."""
     spec = (None if model is None else model.preprocess_spec) or spec_for(name if model is None else model.name)
     if spec.size != TEMPLATE_SIZE:
         raise InputError(
-            f"The model reads images of {spec.size} px, estimators have {TEMPLATE_SIZE} px. Use another model."
+            f"The model reads images of {spec.size} px, but estimators use {TEMPLATE_SIZE} px. Use another model."
         )
     count = len(images)
     order = [PUBLISHED_CHANNELS.index(channel) for channel in spec.channels]

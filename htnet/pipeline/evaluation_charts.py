@@ -1,4 +1,4 @@
-"""Charts and tables of an evaluation's report, as HTML and SVG."""
+"""Charts and tables for the report of an evaluation, as HTML and SVG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from htnet.core.types import Float64Array
 from htnet.evaluation.calibration import Reliability
 
-# Size of a chart, and where its axes are, in its own units; about as many px on the page.
+# Size of a chart and its margins, in SVG units, about 1 px on the page.
 _WIDTH, _HEIGHT = 420, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 36
 _Place = Callable[[float], float]
@@ -21,9 +21,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[
 
     Args:
         head: names of the columns, plain text.
-        rows: the first cell of each is the row's head.
-        numbers: columns that are set to the right.
-        main: rows that stand out.
+        rows: the cells of each row; the first one is the row's head.
+        numbers: indexes of right-aligned columns.
+        main: indexes of highlighted rows.
     """
 
     def cell(k: int, content: str, tag: str, scope: str) -> str:
@@ -70,7 +70,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
 
 
 def reliability_chart(bins: Reliability, name: str) -> str:
-    """Fraction of correct answers over the confidence, and below it the share of the samples in each bin."""
+    """Plot the fraction of correct answers against confidence, and below it the share of the samples in each bin."""
     x, y = _scale((0.0, 1.0), (0.0, 1.0))
     share = bins.count / max(int(bins.count.sum()), 1)
     shapes = []
@@ -94,11 +94,12 @@ def reliability_chart(bins: Reliability, name: str) -> str:
 
 
 def curve_chart(label: str, lines: Sequence[tuple[str, Float64Array]], unit: str = "epoch") -> str:
-    """Mean of curves over the epochs, and the range of nine tenths of them.
+    """Plot the mean of curves over the epochs, and a band from the 5th to the 95th percentile.
 
     Args:
-        label: what is shown.
-        lines: name and values, (curves, epochs), of one or two; NaN where a curve has no value.
+        label: accessible name of the chart.
+        lines: one or two groups of curves: name and values, (curves, epochs); NaN if a curve has no value.
+        unit: label of the horizontal axis.
     """
     values = np.concatenate([part[np.isfinite(part)] for _, part in lines])
     if not len(values):
@@ -132,7 +133,7 @@ def _class(name: str) -> str:
 
 
 def _scale(across: tuple[float, float], up: tuple[float, float]) -> tuple[_Place, _Place]:
-    """From values to places in a chart."""
+    """Functions that map values to coordinates in a chart."""
 
     def x(value: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - across[0]) / (across[1] - across[0])

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML file that needs no other, opens off line and is read on paper too."""
+"""The report of an evaluation: one self-contained HTML file that opens offline and can be printed."""
 
 from __future__ import annotations
 
@@ -48,28 +48,27 @@ def report(
 ) -> Path:
     """Write the report of an evaluation as one HTML file.
 
-    It shows the scores with 95 % intervals over people, the protocols beside each other, confusion matrices, scores of
-    each class, data set and subject, calibration, learning curves, and the samples that the models were most wrong
-    about, with their flow.
+    It shows the scores with 95 % intervals over people, a comparison of the protocols, confusion matrices, scores of
+    each class, data set and subject, calibration, learning curves, and the samples with the largest errors, with their
+    flow.
 
     Args:
-        run: the folder of a run (`htnet.evaluation.loso`, `lodo`, `kfold`, `holdout`), or what `htnet.evaluate` wrote;
-            or several, of which the first is reported and the others are compared with it.
-        out: the file, .html; missing folders are made. ``report.html`` in the first folder unless given.
-        data: the samples, for pictures of their flow: a manifest, or a path for `htnet.data.open_data`. Unless given,
-            the data that the run names are used if they are still there; otherwise the report says that pictures are
-            missing.
-        worst: number of samples that are shown; 0 for none.
+        run: the folder of a run (`htnet.evaluation.loso`, `lodo`, `kfold`, `holdout`), or what `htnet.evaluate` wrote.
+            If there are several, the first is reported and the others are compared with it.
+        out: the file, .html; missing folders are created. By default ``report.html`` in the first folder.
+        data: the samples, for pictures of their flow: a manifest, or a path for `htnet.data.open_data`. By default the
+            data that the run names. If they no longer exist, the report says that pictures are missing.
+        worst: number of samples with the largest errors that are shown; 0 for none.
         overwrite: replace a file that exists.
 
     Returns:
         The path of the file.
 
     Raises:
-        RunError: a folder is not of a finished evaluation, or its files do not belong together.
+        RunError: a folder does not hold a finished evaluation, or its files do not belong together.
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: the name has another ending, the file cannot be written, ``worst`` is negative, or the data do not
-            hold the samples of the run.
+        InputError: the name has another ending, the file cannot be written, ``worst`` is negative, or the data lack
+            samples of the run.
         ManifestError: the data cannot be read.
     """
     several: Iterable[str | PathLike[str]] = (
@@ -77,7 +76,7 @@ def report(
     )
     folders = [as_path(one, "run") for one in several]
     if not folders:
-        raise InputError("No run was given. Give the folder of one.")
+        raise InputError("No run was given. Give the folder of a run.")
     whole(0).check("worst", worst)
     first = folders[0]
     path = check_name((first.parent if first.name == _SUMMARY else first) / "report.html" if out is None else out)
@@ -90,7 +89,7 @@ def report(
 def evaluation_report_text(
     runs: Sequence[FinishedRun], *, data: Manifest | str | PathLike[str] | None = None, worst: int = 12
 ) -> str:
-    """The report as HTML, see `report`; the first run is reported, others are compared with it."""
+    """The report as HTML, see `report`. The first run is reported; the others are compared with it."""
     first = runs[0]
     protocol = first.main
     said = "" if len(runs) == 1 else f", compared with {counted(len(runs) - 1, 'other')}"
@@ -140,8 +139,8 @@ def _notes(run: FinishedRun, protocol: str) -> str:
     said = ""
     if run.leaks(protocol):
         said = (
-            f"<p>{_LEAKS} This run has no protocol that is free of leakage: the epoch of every fold was chosen on the "
-            "samples it is tested on. Its scores are no result.</p>"
+            f"<p>{_LEAKS} Every protocol of this run leaks: the epoch of each fold was chosen on the samples that it "
+            "is tested on. Do not report its scores as a result.</p>"
         )
     return said + "".join(f"<p>{escape(note)}</p>" for note in run.summary.get("notes", ()))
 
@@ -151,7 +150,7 @@ def _warnings(run: FinishedRun) -> list[Warned]:
 
 
 def _protocol(run: FinishedRun, protocol: str) -> str:
-    """The name of a protocol as HTML, marked if it leaks."""
+    """The name of a protocol as HTML, with a mark if it leaks."""
     name = "trained weights" if protocol == WEIGHTS else protocol
     return f"{escape(name)} {_LEAKS}" if run.leaks(protocol) else escape(name)
 
@@ -180,9 +179,9 @@ def _scores(run: FinishedRun, protocol: str) -> str:
     head = ["", "samples", "UF1", "95 %", "", "UAR", "95 %", "accuracy"]
     numbers = (1, 2, 5, 7)
     said = (
-        "95 % intervals by a bootstrap over people, not samples."
+        "95 % intervals from a bootstrap over people, not samples."
         if found["full"].intervals
-        else "There are no intervals: not every sample has a subject, or there is one person only."
+        else "There are no intervals: not every sample has a subject, or there is only one person."
     )
     per_class = table(
         ["class", "F1", "recall", "precision", "samples"],
@@ -196,7 +195,7 @@ def _scores(run: FinishedRun, protocol: str) -> str:
     return (
         _box("Scores", f'{table(head, rows, numbers, (0,))}<p class="said">{what}{mean}{said}</p>{more}')
         + "\n"
-        + _box("Classes", f"{per_class}<p class='said'>Over the answers of all seeds.</p>" if seeds > 1 else per_class)
+        + _box("Classes", f"{per_class}<p class='said'>Predictions of all seeds.</p>" if seeds > 1 else per_class)
     )
 
 
@@ -214,7 +213,7 @@ def _class_rows(run: FinishedRun, protocol: str) -> Iterator[list[str]]:
 
 
 def _comparison(runs: Sequence[FinishedRun]) -> str:
-    """All protocols of all runs, and the difference of each to the reported one."""
+    """Table of all protocols of all runs, with the difference of each from the reported one."""
     first, base = runs[0], runs[0].main
     against = first.summary.get("against")
     if len(runs) == 1 and len(first.protocols) == 1 and not against:
@@ -243,12 +242,12 @@ def _comparison(runs: Sequence[FinishedRun]) -> str:
         name = escape(against["model"]["weights"])
         rows.append([escape(_name(first)), "compared weights", name, f"{scores.samples}", *_cells(scores), told])
     head = ["run", "protocol", "model", "samples", "UF1", "95 %", "", "UAR", "95 %", "accuracy", "UF1 minus the first"]
-    said = "Differences are over the same people in every draw of the bootstrap."
+    said = "For each difference, both scores use the same people in every draw of the bootstrap."
     said += " A difference is missing where samples or classes are not the same." if others else ""
     if any(run.leaks(protocol) for run in runs for protocol in run.protocols):
         said += (
             f" {_LEAKS} marks scores whose epoch was chosen on the tested samples, as the published code does. They "
-            "are too high and no result; they serve to compare with papers."
+            "are too high. Use them only to compare with papers."
         )
     return _box("Protocols and runs", f'{table(head, rows, (3, 4, 7, 9), (0,))}<p class="said">{said}</p>')
 
@@ -271,7 +270,7 @@ def _confusions(run: FinishedRun, protocol: str) -> str:
 
 
 def _subjects(run: FinishedRun, protocol: str) -> str:
-    """Correct answers of each person, the worst first."""
+    """Table of the accuracy of each person, the lowest first."""
     people: dict[tuple[str, str], list[bool]] = {}
     for sample in (one for of_seed in run.of(protocol) for one in of_seed):
         people.setdefault((sample.dataset, sample.subject), []).append(sample.truth == sample.prediction)
@@ -287,7 +286,7 @@ def _subjects(run: FinishedRun, protocol: str) -> str:
         for (dataset, subject), right in sorted(people.items(), key=lambda item: (np.mean(item[1]), item[0]))
     ]
     content = table(["subject", "data set", "samples", "accuracy", ""], rows, (2, 3))
-    title = f"{counted(len(rows), 'subject')}, those with the fewest correct answers first"
+    title = f"{counted(len(rows), 'subject')}, the lowest accuracy first"
     return _box("Subjects", f"<details{' open' * (len(rows) <= 30)}><summary>{title}</summary>{content}</details>")
 
 
@@ -297,7 +296,7 @@ def _calibration(run: FinishedRun, protocol: str) -> str:
         error = f"expected calibration error {bins.error:.3f}"
         boxes.append(
             f'<section class="box verdict"><h3>{escape(name)}: {error}</h3>{reliability_chart(bins, name)}'
-            '<p class="said">Blue: fraction of correct answers; gray: how many answers have this confidence. '
+            '<p class="said">Blue: fraction of correct predictions; gray: share of predictions with this confidence. '
             "Below the line the model is overconfident.</p></section>"
         )
     told = (run.summary["protocols"][protocol] if run.trained else run.summary)["calibration"]
@@ -311,37 +310,37 @@ def _calibration(run: FinishedRun, protocol: str) -> str:
 
 
 def _curves(run: FinishedRun) -> str:
-    """Loss, and what held-out subjects say, over the epochs."""
+    """Charts of the training loss and the scores of held-out subjects over the epochs."""
     own = run.root / CURVE_FILE
     if not run.trained:
         weights = run.summary["model"]["weights"]
         own = run.path_of(weights) / CURVE_FILE if weights else Path(os.devnull)
     if not os.path.isfile(own):
         why = (
-            "The run is of a version that kept none."
+            "The version of htnet that made the run did not store them."
             if run.trained
-            else f"No training.csv lies with the weights {escape(_model(run))}."
+            else f"There is no training.csv beside the weights {escape(_model(run))}."
         )
         return _box("Learning curves", f"<p>There are no learning curves. {why}</p>")
     found = read_curves(own)
     boxes = []
     for stage, numbers in found.items():
-        name = {"all": "the whole training part", "nested": "the training part less the held-out subjects"}.get(stage)
+        name = {"all": "the whole training part", "nested": "the training part without held-out subjects"}.get(stage)
         at = f": {name}" if name else ""
         several = len(numbers["loss"]) > 1
-        ranges = f"Mean of {len(numbers['loss'])} trainings; nine tenths are in the band. " if several else ""
+        ranges = f"Mean of {len(numbers['loss'])} trainings; the band contains 90 % of them. " if several else ""
         boxes.append(
             f'<section class="box verdict"><h3>Loss{at}</h3>'
             f"{curve_chart('loss over the epochs' + at, [('loss', numbers['loss'])])}"
-            f'<p class="said">{ranges}Of the weights while they changed, with augmentation.</p></section>'
+            f'<p class="said">{ranges}Training loss during the epoch, with augmentation.</p></section>'
         )
         if (held := numbers.get("held_out_uf1")) is not None and np.isfinite(held).any():
             lines = [("UF1", held), ("loss", numbers["held_out_loss"])]
             boxes.append(
                 '<section class="box verdict"><h3>Held-out training subjects: UF1 (blue) and log loss</h3>'
                 f"{curve_chart('UF1 and loss of held-out subjects over the epochs', lines)}"
-                '<p class="said">The epoch of the protocol nested is chosen by this UF1. No tested subject is in '
-                "it.</p></section>"
+                '<p class="said">The protocol nested chooses its epoch by this UF1. It includes no tested subject.'
+                "</p></section>"
             )
     return f'<h2>Learning curves</h2>\n<div class="pair">{"".join(boxes)}</div>'
 
@@ -355,7 +354,7 @@ def _worst(run: FinishedRun, protocol: str, data: Manifest | str | PathLike[str]
         chances = dict(zip(run.classes, one.probabilities, strict=True))
         cards.append(
             f"<article><h4>{escape(sample.sample)}</h4>{pictures.html(sample)}"
-            f"<p>{escape(run.classes[sample.truth])}, answered "
+            f"<p>{escape(run.classes[sample.truth])}, predicted as "
             f"{escape(', '.join(run.classes[k] for k in one.answers))}</p>{class_bars(chances)}"
             f'<p class="said">{escape(sample.dataset)} {escape(sample.subject)}</p></article>'
         )

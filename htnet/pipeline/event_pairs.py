@@ -1,4 +1,4 @@
-"""Onset, apex and motion of the events of a recording: what of the frames is kept, and what a model says of it."""
+"""Onset, apex and motion of the events of a recording: collect the frames, and ask the model about them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.clip import ClipMotion
 from htnet.recordings import FaceTrack, RecordingCurves
 
-# Room around the face's box on each side, in its widths: the aligned face reaches beyond it.
+# Margin on each side of the face's box, in widths of the box: the aligned face is larger than the box.
 _ROOM = 0.45
-# Side of a picture in a report, px, and its quality as JPEG.
+# Side of a picture in a report, px, and its JPEG quality.
 _SHOWN, _QUALITY = 200, 85
-# Vectors in a picture of flow.
+# Arrows per row and column in a picture of flow.
 _ARROWS = 14
 
 
@@ -40,9 +40,9 @@ class FaceCrop:
 
     Attributes:
         pixels: (H, W, 3) uint8, RGB.
-        left: of its first column, px of the frame.
-        top: of its first row, px of the frame.
-        shrink: px of the frame that one px of the part stands for.
+        left: position of its first column, px of the frame.
+        top: position of its first row, px of the frame.
+        shrink: width of one of its px, px of the frame.
     """
 
     pixels: ByteArray
@@ -53,17 +53,18 @@ class FaceCrop:
 
 @dataclass(frozen=True, eq=False)
 class EventPair:
-    """An event whose onset and apex are to be looked at.
+    """An event, and the frames that the model reads for it.
 
     Attributes:
-        place: of the event among all.
+        place: index of the event among all events.
         event: the event.
-        onset: number of its frame that stands for the onset: the first one in which the face is measured.
-        apex: that of the apex: the last one up to it in which the face is measured.
-        last: that of the last frame of the event in which the face is measured.
-        time: of the onset, s.
-        points: (5, 2) of the face in the onset, px of the frame.
-        part: left, top, right and bottom of the part of both frames that is kept, px.
+        onset: number of the frame used as onset: the first frame of the event in which the face is measured.
+        apex: number of the frame used as apex: of the later frames in which the face is measured, the nearest to the
+            apex.
+        last: number of the last frame of the event in which the face is measured.
+        time: time of the onset frame, s.
+        points: (5, 2) landmarks of the face in the onset frame, px.
+        part: left, top, right and bottom of the part that is kept of both frames, px.
     """
 
     place: int
@@ -78,14 +79,14 @@ class EventPair:
 
 @dataclass(frozen=True, eq=False)
 class PairFrames:
-    """What is kept of the frames of an event.
+    """The parts of an event's frames that are kept.
 
     Attributes:
-        pair: what was asked for.
-        onset: the part of the onset with the face.
-        apex: likewise.
-        motion: `htnet.preprocess.motion_features` from the onset on, where the model reads them.
-        fault: why there are none, though the model reads them.
+        pair: the event and the numbers of its frames.
+        onset: the part of the onset frame with the face.
+        apex: the part of the apex frame with the face.
+        motion: `htnet.preprocess.motion_features` from the onset on, if the model reads them.
+        fault: why there are no motion features although the model reads them; "" otherwise.
     """
 
     pair: EventPair
@@ -97,14 +98,14 @@ class PairFrames:
 
 @dataclass(frozen=True, eq=False)
 class SeenPair:
-    """What was made of the onset and apex of an event.
+    """The result for the onset and apex of an event.
 
     Attributes:
-        place: of the event among all.
-        event: with what the model says.
-        prediction: the model's answer; None where there is none.
-        pictures: where they were asked for.
-        fault: why there is no answer; "" where there is one.
+        place: index of the event among all events.
+        event: the event, with the model's prediction if there is one.
+        prediction: the model's prediction; None if there is none.
+        pictures: pictures of the event, if they were requested.
+        fault: why the model could not predict; "" otherwise.
     """
 
     place: int
@@ -115,11 +116,14 @@ class SeenPair:
 
 
 def plan_pairs(curves: RecordingCurves, events: Iterable[Event]) -> Iterator[EventPair | SeenPair]:
-    """What is to be kept of each micro- and macro-expression; of one whose face is not measured, why there is nothing.
+    """Choose the frames of each micro- and macro-expression.
 
     Args:
-        curves: of the recording.
-        events: found in it.
+        curves: curves of the recording.
+        events: events that were found in it.
+
+    Yields:
+        An `EventPair`, or a `SeenPair` with the reason if the face is not measured in two frames of the event.
     """
     tracks = {track.number: track for track in curves.tracks}
     for place, event in enumerate(events):
@@ -127,13 +131,13 @@ def plan_pairs(curves: RecordingCurves, events: Iterable[Event]) -> Iterator[Eve
             track = tracks[event.track or 0]
             rows = _rows(track, event)
             if rows is None:
-                yield SeenPair(place, event, fault="the face is not measured at two frames of it")
+                yield SeenPair(place, event, fault="the face is measured in fewer than two of its frames")
             else:
                 yield _pair(place, event, track, *rows, curves.size)
 
 
 def _rows(track: FaceTrack, event: Event) -> tuple[int, int, int] | None:
-    """Rows that stand for onset and apex, and the last one that is measured."""
+    """Rows used as onset and apex, and the last row in which the face is measured."""
     middle = event.offset if event.apex is None else event.apex
     first, apex, last = np.searchsorted(track.frames, [event.onset, middle, event.offset + 1])
     seen = np.flatnonzero(track.gaps[first:last] == 0) + first
@@ -153,7 +157,7 @@ def _pair(
 
 
 def face_part(boxes: npt.ArrayLike, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the part of a frame that holds a face wherever the boxes see it.
+    """Left, top, right and bottom of the part of a frame that contains a face at the positions of all boxes.
 
     Args:
         boxes: (N, 4) left, top, width and height, px.
@@ -171,15 +175,15 @@ def face_part(boxes: npt.ArrayLike, size: tuple[int, int]) -> tuple[int, int, in
 def collect_pairs(
     frames: Iterable[Frame], pairs: Iterable[EventPair], spec: PreprocessSpec | None = None
 ) -> Iterator[PairFrames]:
-    """What is kept of the frames of each pair, as soon as all were read; nothing is read beyond the last one.
+    """Collect the frames of each pair. A pair is returned as soon as its last frame was read.
 
-    Only what is still waited for is held: of each event that has begun one part of a frame, and the small gray faces
-    of which motion is computed.
+    No frame after the last pair is read. Memory holds only the events that have begun: for each, a part of one frame,
+    and the small gray faces from which motion is computed.
 
     Args:
-        frames: of the recording, in order.
-        pairs: what is wanted.
-        spec: of the model, where it reads motion; None for onset and apex alone.
+        frames: frames of the recording, in order.
+        pairs: the events, and the numbers of their frames.
+        spec: spec of a model that reads motion; None for onset and apex alone.
     """
     waiting = sorted(pairs, key=lambda pair: pair.onset)
     begun: list[_Collected] = []
@@ -201,7 +205,7 @@ def collect_pairs(
 
 
 class _Collected:
-    """What of an event that has begun was read so far."""
+    """The frames of an event that were read so far."""
 
     def __init__(self, pair: EventPair, spec: PreprocessSpec | None) -> None:
         self.pair = pair
@@ -212,7 +216,7 @@ class _Collected:
         self._fault = ""
 
     def see(self, frame: Frame, number: int) -> None:
-        """The next frame."""
+        """Process the next frame."""
         if number in (self.pair.onset, self.pair.apex):
             left, top, right, bottom = self.pair.part
             self._crops[number] = FaceCrop(frame.pixels[top:bottom, left:right].copy(), left, top)
@@ -228,7 +232,7 @@ class _Collected:
             self._motion, self._fault = None, str(error)
 
     def found(self) -> PairFrames | None:
-        """All of it; None where one of the two frames was not read."""
+        """The collected frames; None if onset or apex was not read."""
         crops = [self._crops.get(number) for number in (self.pair.onset, self.pair.apex)]
         if crops[0] is None or crops[1] is None:
             return None
@@ -237,7 +241,7 @@ class _Collected:
 
 
 def features_of(motion: ClipMotion | None) -> tuple[FloatArray | None, str]:
-    """Motion features, and why there are none."""
+    """Motion features, and the error message if they cannot be computed."""
     if motion is None:
         return None, ""
     try:
@@ -247,13 +251,13 @@ def features_of(motion: ClipMotion | None) -> tuple[FloatArray | None, str]:
 
 
 class PairReader:
-    """What a model says of the onset and apex of events, and their pictures."""
+    """Predict from the onset and apex of events, and make their pictures."""
 
     def __init__(self, predictor: Predictor | None, *, pictures: bool) -> None:
-        """Keep the model.
+        """Store the model.
 
         Args:
-            predictor: asked for emotions and action units; None for pictures of the frames alone.
+            predictor: recognizes emotions and action units; None for pictures of the frames alone.
             pictures: make pictures.
         """
         self.predictor = predictor
@@ -261,11 +265,11 @@ class PairReader:
 
     @property
     def spec(self) -> PreprocessSpec | None:
-        """The spec of a model that reads motion; None for another one, or none."""
+        """The spec of the model if it reads motion; None otherwise."""
         return self.predictor.spec if self.predictor is not None and self.predictor.reads_motion else None
 
     def __call__(self, found: PairFrames) -> SeenPair:
-        """What is seen in the frames of an event; both parts must be of the same place."""
+        """Predict from the frames of an event. Both parts must be cropped at the same position."""
         pair, onset, apex = found.pair, found.onset, found.apex
         event, prediction, fault = pair.event, None, found.fault
         if self.predictor is not None and not fault:
@@ -298,14 +302,14 @@ class PairReader:
 
 
 def points_on(crop: FaceCrop, points: Float64Array) -> Landmarks:
-    """Points of a frame in px of a part of it."""
+    """Convert points of a frame to px of a part of it."""
     moved = (points + 0.5 - [crop.left, crop.top]) / crop.shrink - 0.5
     return Landmarks(moved.astype(np.float32), "followed face")
 
 
 def flow_picture(flow: Flow, side: int = _SHOWN) -> bytes:
-    """A JPEG of the aligned face's flow: its length by color, its direction by arrows, of which the longest reaches to
-    the next one.
+    """A JPEG of the aligned face's flow. Color shows its length, arrows its direction; the longest arrow is 1.2 times
+    as long as the distance between arrows.
     """
     cv2 = load_opencv()
     u, v = (cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in flow.uv)
@@ -324,7 +328,7 @@ def flow_picture(flow: Flow, side: int = _SHOWN) -> bytes:
 
 
 def jpeg(pixels: ByteArray, longest: int = _SHOWN) -> bytes:
-    """RGB pixels as a small JPEG whose longest side is not above a number of px."""
+    """RGB pixels as a JPEG, scaled down to ``longest`` px on the longer side if they are larger."""
     cv2 = load_opencv()
     scale = min(1.0, longest / max(pixels.shape[:2]))
     size = [max(1, round(scale * side)) for side in pixels.shape[1::-1]]
@@ -333,21 +337,23 @@ def jpeg(pixels: ByteArray, longest: int = _SHOWN) -> bytes:
 
 
 def encoded(picture: ByteArray, ending: str = ".jpg") -> bytes:
-    """BGR pixels as a JPEG, or as a PNG without loss."""
+    """BGR pixels as a JPEG, or as a PNG, which is lossless."""
     cv2 = load_opencv()
     _, found = cv2.imencode(ending, picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if ending == ".jpg" else [])
     return bytes(found.tobytes())
 
 
 def doubts(seen: Iterable[SeenPair]) -> dict[str, tuple[str, list[float]]]:
-    """Code of what speaks against answers, or "unrecognized" where there is none, to the message of the first such
-    event and the times of all of them, s.
+    """Collect the warnings about predictions by code; the code of an event without a prediction is "unrecognized".
+
+    Returns:
+        For each code, the message of the first event that has it, and the times of all such events, s.
     """
     found: dict[str, tuple[str, list[float]]] = {}
     for one in seen:
         said = {} if one.prediction is None else {w.code: w.message for w in reversed(one.prediction.warnings)}
         if one.fault:
-            said["unrecognized"] = f"The model was not asked or cannot answer: {one.fault}"
+            said["unrecognized"] = f"There is no prediction: {one.fault}"
         for code, message in said.items():
             found.setdefault(code, (message, []))[1].append(one.event.start or 0.0)
     return found

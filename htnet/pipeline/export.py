@@ -20,7 +20,7 @@ TABLE_ENDINGS = (".csv", ".jsonl")
 
 
 def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: bool = False) -> None:
-    """Write the curve as CSV: frame, time_s (empty if unknown), magnitude (smoothed) and the regions, px.
+    """Write the motion curve as CSV: frame, time_s (empty if unknown), magnitude (smoothed) and the regions, px.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
@@ -73,12 +73,12 @@ def write_predictions(
     The file is written atomically: if a sample fails, nothing is written, and the call can be repeated.
 
     Args:
-        path: the file: a table (.csv), or one document in each line (.jsonl), see docs/output.md.
+        path: the file: a table (.csv), or one document per line (.jsonl), see docs/output.md.
         predictions: the predictions.
         labels: class names in the model's order.
-        errors: (sample, message) of samples that could not be read; read after ``predictions`` ended.
-        units: FACS numbers of the model's action units (`EmotionModel.action_units`), which get two columns each in a
-            table: the probability, and the side of the face. JSON lines always have them.
+        errors: (sample, message) of samples that could not be read; iterated after ``predictions``.
+        units: FACS numbers of the model's action units (`EmotionModel.action_units`). Each gets two columns in a table:
+            the probability, and the side of the face. JSON lines always have them.
         overwrite: replace an existing file.
 
     Returns:
@@ -98,10 +98,10 @@ def write_predictions(
 
 
 def check_table_name(path: str | PathLike[str]) -> None:
-    """Refuse a file whose extension is not one of `TABLE_ENDINGS`.
+    """Check that the extension of a file is one of `TABLE_ENDINGS`.
 
     Raises:
-        InputError: the extension is another.
+        InputError: it is not.
     """
     if as_path(path, "path").suffix.lower() not in TABLE_ENDINGS:
         raise InputError(

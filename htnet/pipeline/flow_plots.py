@@ -1,4 +1,4 @@
-"""Figures of flow on a face: arrows and color wheel, regions, the difference of the sides (extra ``plots``)."""
+"""Figures of flow on a face: arrows and color wheel, regions, asymmetry (extra ``plots``)."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ def plot_flow(
     arrows: int = 18,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw a flow on its face: as arrows, and by the color wheel, whose key is beside it.
+    """Draw the flow on a face as arrows and with the color wheel, and the legend of the wheel.
 
-    The longest arrow is one and a half times as long as the way to the next one, whatever its length in px, which the
-    title states. Over a face a color is the more opaque the longer the flow is.
+    The longest arrow is always 1.5 times as long as the distance between arrows; the title states its length in px.
+    Over a face, a color is more opaque where the flow is longer.
 
     Args:
         flow: flow on the aligned face, such as ``prediction.input.flow``.
-        face: the aligned face, (H, W, 3) uint8 RGB, as `htnet.preprocess.align_pair` makes it; without it the ground
-            is white.
-        path: also save it as this picture file (.png, .pdf, ...).
-        max_px: length of the full color, px; the longest of the flow unless given. Give it where figures are to be
-            compared.
+        face: the aligned face, (H, W, 3) uint8 RGB, as returned by `htnet.preprocess.align_pair`. Without it the
+            background is white.
+        path: also save the figure as this picture file (.png, .pdf, ...).
+        max_px: length that has the full color, px; by default the longest of the flow. Set it to make several figures
+            comparable.
         arrows: number of arrows in a row.
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: flow and face are of two sizes, ``max_px`` or ``arrows`` are not positive, or the file's ending
-            names no kind of picture.
+        InputError: flow and face differ in size, ``max_px`` or ``arrows`` is not positive, or the file's ending is not
+            that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("flow", flow, Flow, _FLOW)
@@ -91,30 +91,32 @@ def plot_regions(
     *,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw where the regions of a network's input were cut, and the input.
+    """Draw where the regions of a network's input were cropped, and the input.
 
     Args:
         made: the input, such as ``prediction.input``.
-        spec: how it was made, such as `Predictor.spec`.
-        face: the aligned face, (H, W, 3) uint8 RGB; its place is taken by the flow image otherwise.
-        path: also save it as this picture file (.png, .pdf, ...).
+        spec: how the input was made, such as `Predictor.spec`.
+        face: the aligned face, (H, W, 3) uint8 RGB. Without it the regions are drawn on the flow image.
+        path: also save the figure as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the network sees the whole face (layout "whole"), the face is no RGB picture, or the file's ending
-            names no kind of picture.
+        InputError: the network reads the whole face (layout "whole"), the face is not an RGB picture, or the file's
+            ending is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("made", made, ModelInput, "the input as the preprocessor made it, such as prediction.input")
     refuse_type("spec", spec, PreprocessSpec, "how the input was made, such as Predictor.spec")
     boxes = region_boxes(made, spec)
     if not boxes:
-        raise InputError("The layout is 'whole': the network sees the whole face, and there are no regions to draw.")
+        raise InputError(
+            "The layout is 'whole': the network reads the whole face, so there are no regions to draw. Use plot_flow."
+        )
     patches = require("matplotlib.patches", "plots", "Drawing")
     figure = new_figure(8, 4.2)
     left, right = figure.subplots(1, 2)
@@ -129,7 +131,7 @@ def plot_regions(
             axis.text(*place, str(k + 1), color="white", va="top", fontsize=9, bbox={"facecolor": _BOX, "pad": 1.5})
     if made.points is not None:
         left.scatter(*np.asarray(made.points).T, s=12, c="#ff2d55")
-    left.set_title(f"regions, cut at the {'face' if made.regions_at == 'landmarks' else 'template'}'s points")
+    left.set_title(f"regions, cropped at the {'face' if made.regions_at == 'landmarks' else 'template'}'s points")
     right.imshow(_picture(made.image), interpolation="nearest")
     right.set_title("what the network reads")
     for axis in (left, right):
@@ -144,24 +146,25 @@ def plot_flow_asymmetry(
     *,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw how the flow differs between the sides of an aligned face.
+    """Draw how the flow differs between the two sides of an aligned face.
 
-    The flow is compared with its mirror image, whose u has the other sign. The first map is the length of the
-    difference, which is the same on both sides; the second tells which side moves more: length minus mirrored length.
+    The flow is compared with its mirror image, in which u changes sign. The first map shows the length of the
+    difference, which is the same on both sides. The second map shows which side moves more: length minus mirrored
+    length.
 
     Args:
-        flow: flow on the aligned face, whose middle is the face's.
-        face: the aligned face, (H, W, 3) uint8 RGB; without it the ground is white.
-        path: also save it as this picture file (.png, .pdf, ...).
+        flow: flow on the aligned face; the middle of the field must be the middle of the face.
+        face: the aligned face, (H, W, 3) uint8 RGB. Without it the background is white.
+        path: also save the figure as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: flow and face are of two sizes, or the file's ending names no kind of picture.
+        InputError: flow and face differ in size, or the file's ending is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("flow", flow, Flow, _FLOW)
@@ -186,10 +189,10 @@ def plot_flow_asymmetry(
 
 
 def flow_asymmetry(flow: Flow) -> tuple[Float64Array, Float64Array]:
-    """How a flow differs from its mirror image.
+    """Compare a flow with its mirror image.
 
     Returns:
-        (H, W) length of the difference, px; and (H, W) length minus the length at the mirrored place, px.
+        (H, W) length of the difference, px; and (H, W) length minus the length at the mirrored position, px.
     """
     u, v = flow.uv.astype(np.float64)
     length = np.hypot(u, v)
@@ -215,13 +218,13 @@ def _pixels(face: Frame | npt.ArrayLike) -> npt.NDArray[np.uint8]:
 
 
 def _gray(face: Frame | npt.ArrayLike | None, size: Sequence[int]) -> Float64Array:
-    """The ground of a flow: a face without color, or white."""
+    """The background of a flow: the face in gray, or white."""
     if face is None:
         return np.full(tuple(size), 255.0)
     pixels = _pixels(face)
     if pixels.shape[:2] != tuple(size):
         raise InputError(
-            f"face has {pixels.shape[0]}x{pixels.shape[1]} px and the flow {size[0]}x{size[1]}; give the aligned face "
+            f"face has {pixels.shape[0]}x{pixels.shape[1]} px, the flow {size[0]}x{size[1]}; give the aligned face "
             "that the flow was computed on (htnet.preprocess.align_pair)."
         )
     return np.asarray(pixels @ np.array([0.299, 0.587, 0.114]))

@@ -1,4 +1,4 @@
-"""Fonts for the characters of a figure: names of classes and files may be in any script."""
+"""Fonts for the text of figures: names of classes and files may be in any script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from htnet.core.warn import warn_user
 if TYPE_CHECKING:
     from matplotlib.text import Text
 
-#: Looked at first: families that are made for Chinese, Japanese and Korean, on Linux, Windows and macOS. Others follow.
+#: Font families for Chinese, Japanese and Korean on Linux, Windows and macOS. They are tried before all others.
 _FIRST = (
     "Noto Sans CJK",
     "Source Han Sans",
@@ -27,21 +27,21 @@ _FIRST = (
     "Droid Sans Fallback",
     "Arial Unicode MS",
 )
-#: A font that matplotlib brings along has a box for each character, and is none that shows them.
+#: A font that ships with matplotlib and has only a placeholder box for each character.
 _BOXES = "Last Resort"
-#: Categories of characters that have no shape.
+#: Unicode categories of invisible characters.
 _UNSEEN = ("Cc", "Cf")
-#: Characters that a warning names.
+#: Largest number of characters in a warning.
 _NAMED = 20
 
 
 def give_fonts(texts: Iterable[Text]) -> bool:
-    """Let each text use an installed font for characters that its own fonts lack.
+    """Add installed fonts to each text for the characters that its own fonts lack.
 
-    Characters that no installed font has are drawn as boxes, with a warning that names them and the cure.
+    Characters that no installed font has are drawn as boxes. A warning names them and the cure.
 
     Returns:
-        Whether all texts can be read.
+        Whether there is a font for every character.
     """
     lost: dict[str, None] = {}
     for text in texts:
@@ -57,14 +57,14 @@ def give_fonts(texts: Iterable[Text]) -> bool:
     if lost:
         named = "".join(list(lost)[:_NAMED]) + (" ..." if len(lost) > _NAMED else "")
         warn_user(
-            f"No installed font has {named}: the figure shows boxes in their place. Install one that has them, such as "
+            f"No installed font has {named}: the figure shows boxes instead. Install a font that has them, such as "
             "Noto Sans CJK for Chinese, Japanese and Korean (Debian: apt install fonts-noto-cjk), and draw again."
         )
     return not lost
 
 
 def _own(families: tuple[str, ...]) -> Iterator[frozenset[int]]:
-    """The characters of the fonts that matplotlib takes for a text."""
+    """The characters of the fonts that matplotlib uses for a text."""
     with loading():
         from matplotlib.font_manager import FontProperties, findfont
 
@@ -77,7 +77,7 @@ def _own(families: tuple[str, ...]) -> Iterator[frozenset[int]]:
 
 @functools.lru_cache(maxsize=64)
 def _fonts_for(chars: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Names of as few fonts as have the characters, and the characters that none has."""
+    """Names of a few fonts that together have the characters, and the characters that no font has."""
     found: list[str] = []
     left = set(chars)
     while left:
@@ -96,9 +96,9 @@ def _fonts_for(chars: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 
 def _installed() -> list[tuple[str, str]]:
-    """Name and file of each installed font, those for many characters first.
+    """Name and file of each installed font; those of `_FIRST` come first.
 
-    Fonts that were installed after matplotlib made its list are added to it.
+    Fonts that were installed after matplotlib made its font list are added to the list.
     """
     with loading():
         from matplotlib.font_manager import findSystemFonts, fontManager
@@ -120,7 +120,7 @@ def _rank(name: str) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def _characters(path: str) -> frozenset[int]:
-    """Code points of the characters that a font file has; none of a file that cannot be read."""
+    """Code points of the characters in a font file; empty if the file cannot be read."""
     with loading():
         from matplotlib.font_manager import get_font
 

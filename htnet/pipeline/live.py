@@ -1,4 +1,4 @@
-"""A stream that is read once, such as a camera's: events are found while it runs, from what is still held."""
+"""Analysis of a stream that is read once, such as that of a camera. Events are found while it runs."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from htnet.recordings.curves import finished_curves, recent_curves
 from htnet.recordings.stream import read_ahead
 from htnet.recordings.tracks import Tracker
 
-#: The curves of the last so many seconds are looked at every so many seconds, and events are believed that end at least
-#: so many seconds before the last frame: what follows an event tells where it ends.
+#: Length of the curves that the detector sees, time between two of its runs, and smallest time between the end of an
+#: accepted event and the last frame, s. The end of an event is certain only once some frames after it are known.
 WINDOW, HOP, GUARD = 40.0, 2.0, 3.0
-# Faces are held for as long as an event may be waited for, s, and at most so many bytes of them.
+# Time for which faces are held, which is the longest time until an event is accepted, s; and the most memory, bytes.
 _HELD, _BYTES = HOP + GUARD + LONGEST_MACRO_S + 1.0, 256 << 20
-# A face that is wider than this, px, is held in half the resolution, or less.
+# A face that is wider than this, px, is held at half the resolution or less.
 _WIDEST = 260
-# Events found again in the next look: of one kind and face, and together for at least this share of both.
+# Two events of the same kind and face are one if they overlap by at least this fraction of the longer one.
 _SAME = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """What was found in a stream.
+    """The result of analyzing a stream.
 
     Attributes:
-        curves: of the whole stream.
-        events: in their order.
-        seen: what was seen at onset and apex of micro- and macro-expressions.
+        curves: curves of the whole stream.
+        events: the events, sorted by onset.
+        seen: results for the onset and apex of micro- and macro-expressions.
     """
 
     curves: RecordingCurves
@@ -67,12 +67,12 @@ def watch(
     """Find events in a stream while it runs, until it ends or is interrupted (Ctrl-C).
 
     Args:
-        stream: read once.
+        stream: the frames, which are read once.
         detector: finds events in the curves of the last seconds.
-        reader: asks the model; None to ask none.
-        finder: what finds faces; YuNet unless given.
-        progress: called with every frame that is done.
-        on_event: called with each event as soon as it is known, some seconds after its end.
+        reader: predicts from onset and apex; None for events alone.
+        finder: finds faces in a frame; YuNet by default.
+        progress: called with every frame that was processed.
+        on_event: called with each event as soon as it is detected, some seconds after its end.
     """
     tracker = Tracker(YuNetFaces() if finder is None else finder)
     ring = _Ring()
@@ -113,7 +113,7 @@ class _Found:
         self._until = 0.0
 
     def look(self, curves: RecordingCurves, until: float) -> None:
-        """Look for events that end before a time, and are not known."""
+        """Run the detector, and add the new events that end before a time, s."""
         fresh = []
         for event in self._detector(curves):
             number = curves.tracks[0].number if event.track is None else event.track
@@ -129,11 +129,11 @@ class _Found:
                 self._on_event(told)
 
     def renumbered(self, curves: RecordingCurves, numbers: tuple[int, ...]) -> Watched:
-        """All of it, by the numbers that faces have in the end.
+        """The result, with faces numbered as in the curves of the whole stream.
 
         Args:
-            curves: of the whole stream.
-            numbers: of its tracks while it ran, in their order.
+            curves: curves of the whole stream.
+            numbers: the numbers that its tracks had while the stream ran, in the order of the tracks.
         """
         last = {number: int(track.frames[-1]) for number, track in zip(numbers, curves.tracks, strict=True)}
         kept = [
@@ -161,14 +161,14 @@ class _Found:
         else:
             found = self._frames(curves, replace(planned, place=place), self._reader.spec)
             if found is None:
-                seen = SeenPair(place, event, fault="its frames were not held any more")
+                seen = SeenPair(place, event, fault="its frames were no longer in memory")
             else:
                 seen = self._reader(found)
         self.seen.append(seen)
         return seen.event
 
     def _frames(self, curves: RecordingCurves, pair: EventPair, spec: PreprocessSpec | None) -> PairFrames | None:
-        """What is held of the frames of an event; None where one of them is not held any more."""
+        """The frames of an event; None if one of them is no longer held."""
         number = pair.event.track or 0
         track = next(track for track in curves.tracks if track.number == number)
         wanted = [pair.onset, pair.apex]
@@ -205,7 +205,7 @@ def _same(one: Event, other: Event) -> bool:
 
 
 class _Ring:
-    """Faces of the last seconds, by number of the face and of the frame."""
+    """Crops of the faces of the last seconds, by number of the face and of the frame."""
 
     def __init__(self) -> None:
         self._held: deque[tuple[int, int, float]] = deque()
@@ -213,7 +213,7 @@ class _Ring:
         self._bytes = 0
 
     def add(self, face: int, frame: Frame, box: Float64Array) -> None:
-        """Hold a face of a frame."""
+        """Add a face of a frame, and drop the oldest faces beyond the limits of time and memory."""
         number, time = frame.number or 0, frame.time or 0.0
         crop = cut_out(frame, box)
         self._crops[face, number] = crop
@@ -229,13 +229,13 @@ class _Ring:
 
 
 def cut_out(frame: Frame, box: Float64Array) -> FaceCrop:
-    """The part of a frame around a face; of a large face in half the resolution, or less."""
+    """The part of a frame around a face. A large face is stored at half the resolution or less."""
     cv2 = load_opencv()
     shrink = 1
     while box[2] / shrink > _WIDEST:
         shrink *= 2
     left, top, right, bottom = face_part([box], frame.size)
-    # Whole squares of px, at places that are the same in every frame.
+    # Align the crop with a grid of shrink x shrink px that is the same in every frame.
     left, top = left - left % shrink, top - top % shrink
     right, bottom = right - (right - left) % shrink, bottom - (bottom - top) % shrink
     pixels = frame.pixels[top : max(bottom, top + shrink), left : max(right, left + shrink)]
@@ -246,7 +246,7 @@ def cut_out(frame: Frame, box: Float64Array) -> FaceCrop:
 
 
 def on_one_canvas(*crops: FaceCrop) -> Iterator[FaceCrop]:
-    """Parts of frames as parts of the same place and size; where one has nothing, its edge is repeated."""
+    """Extend crops to a common position and size by repeating their edge pixels."""
     cv2 = load_opencv()
     shrink = max(crop.shrink for crop in crops)
     alike = [_in_resolution(crop, shrink) for crop in crops]
@@ -261,7 +261,7 @@ def on_one_canvas(*crops: FaceCrop) -> Iterator[FaceCrop]:
 
 
 def _in_resolution(crop: FaceCrop, shrink: int) -> FaceCrop:
-    """A part in the resolution of the coarsest one, at a place that fits it."""
+    """Reduce a crop to the resolution of the coarsest one, aligned with its grid."""
     cv2 = load_opencv()
     ratio = shrink // crop.shrink
     if ratio == 1:

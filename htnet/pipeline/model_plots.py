@@ -1,4 +1,4 @@
-"""Figures of what a model looks at: attention, roll-out, occlusion and gradients (extra ``plots``)."""
+"""Figures of what a model attends to: attention, roll-out, occlusion and gradients (extra ``plots``)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from htnet.pipeline.plots import as_numbers, finished, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Maps in one row of a figure.
+#: Largest number of maps in one row of a figure.
 _PER_ROW = 4
 
 
@@ -37,22 +37,23 @@ def plot_attention(
 ) -> Figure:
     """Draw the attention that each position receives, layer by layer, over the network's input.
 
-    A share of 1 is what a position would receive if all received the same. One scale serves all layers.
+    A share of 1 is what a position would receive if all received the same. All layers use the same scale.
 
     Args:
-        maps: what `htnet.models.attention_maps` found; it refuses models whose attention is trivial, with the reason.
+        maps: result of `htnet.models.attention_maps`, which raises an error for models whose attention is trivial.
         image: (3, S, S), the input of the network, 0..255.
-        path: also save it as this picture file (.png, .pdf, ...).
+        path: also save the figure as this picture file (.png, .pdf, ...).
         kind: what the network reads, `EmotionModel.input_kind`: "flow" (strain, v, u) or "face" (red, green, blue).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: there are no maps, the image has another shape, or the file's ending names no kind of picture.
+        InputError: there are no maps, the image has another shape, or the file's ending is not that of a picture
+            format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("maps", maps, Sequence, "what htnet.models.attention_maps returned")
@@ -82,19 +83,20 @@ def plot_rollout(
     A share of 1 is what a position would have if all had the same.
 
     Args:
-        rollout: what `htnet.models.attention_rollout` found; it refuses models whose attention is trivial.
+        rollout: result of `htnet.models.attention_rollout`, which raises an error for models whose attention is
+            trivial.
         image: (3, S, S), the input of the network, 0..255.
-        path: also save it as this picture file (.png, .pdf, ...).
+        path: also save the figure as this picture file (.png, .pdf, ...).
         kind: what the network reads, `EmotionModel.input_kind`: "flow" (strain, v, u) or "face" (red, green, blue).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the image has another shape, or the file's ending names no kind of picture.
+        InputError: the image has another shape, or the file's ending is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("rollout", rollout, AttentionRollout, "what htnet.models.attention_rollout returned")
@@ -113,33 +115,33 @@ def plot_saliency(
     spec: PreprocessSpec | None = None,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw what speaks for a class (red) and against it (blue), beside the network's input.
+    """Draw the evidence for a class (red) and against it (blue), beside the network's input.
 
     Args:
-        found: what `htnet.models.occlusion` or `htnet.models.integrated_gradients` found.
+        found: result of `htnet.models.occlusion` or `htnet.models.integrated_gradients`.
         image: (3, S, S), the input of the network, 0..255.
-        path: also save it as this picture file (.png, .pdf, ...).
+        path: also save the figure as this picture file (.png, .pdf, ...).
         kind: what the network reads, `EmotionModel.input_kind`: "flow" (strain, v, u) or "face" (red, green, blue).
-        made: the input as the preprocessor made it, such as ``prediction.input``; with ``spec`` a third picture shows
-            the map on the flow image of the whole face, where the regions were cut, if the network reads regions.
-        spec: how it was made, such as `Predictor.spec`.
+        made: the input as the preprocessor made it, such as ``prediction.input``. If it is given with ``spec`` and the
+            network reads regions, a third picture shows the map on the flow image of the whole face.
+        spec: how the input was made, such as `Predictor.spec`.
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the image has another shape, one of ``made`` and ``spec`` is given alone, or the file's ending
-            names no kind of picture.
+        InputError: the image has another shape, only one of ``made`` and ``spec`` is given, or the file's ending is not
+            that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("found", found, Saliency, "what htnet.models.occlusion or htnet.models.integrated_gradients returned")
     values, shown = found.map, _ground(image, kind)
     if values.shape != shown.shape[:2]:
         raise InputError(
-            f"The map has shape {values.shape} for an image of {shown.shape[:2]}; give the image it is of."
+            f"The map has shape {values.shape}, but the image has {shown.shape[:2]}; give the image that the map is of."
         )
     if (made is None) != (spec is None):
         raise InputError("made and spec go together: give both, or neither.")
@@ -159,7 +161,7 @@ def plot_saliency(
     if placed is not None and made is not None:
         _signed(axes[2], made.flow_image[..., ::-1], placed, reach)
         axes[2].set_title("on the whole face")
-    # Without the map's opacity, so that the key has the colors as they are where they hide the ground.
+    # Drawn without the map's opacity, so that the color bar shows the colors at full opacity.
     norm = require("matplotlib.colors", "plots", "Drawing").Normalize(-reach, reach)
     key = require("matplotlib.cm", "plots", "Drawing").ScalarMappable(norm, "RdBu_r")
     figure.colorbar(key, ax=list(axes), label="change of the score", shrink=0.8)
@@ -181,7 +183,7 @@ def _positions(
     shown: Sequence[tuple[Float64Array, AttentionMap | AttentionRollout, str]],
     label: str,
 ) -> Figure:
-    """One number for each position, over the image: as cells of a map, or as dots at points."""
+    """Draw one value per position over the image: as cells of a map, or as dots at points."""
     ground = _ground(image, kind)
     size = ground.shape[0]
     columns = min(len(shown) + 1, _PER_ROW)
@@ -210,7 +212,7 @@ def _positions(
 
 
 def _ground(image: npt.ArrayLike, kind: str) -> npt.NDArray[np.uint8]:
-    """The network's input as RGB: u, v, strain of a flow image, whose channels are strain, v, u."""
+    """The network's input as RGB. A flow image has the channels strain, v, u, and is shown as u, v, strain."""
     one_of(tuple(INPUT_KINDS)).check("kind", kind)
     channels = as_numbers("image", image, "the input of the network, (3, S, S)")
     if channels.ndim != 3 or channels.shape[0] != 3 or channels.shape[1] != channels.shape[2]:

@@ -1,4 +1,4 @@
-"""Where the parts of a network's input lie in the flow image, and so on the face."""
+"""Positions of the regions of a network's input in the flow image, and so on the face."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from htnet.preprocess import crop_regions, template_points
 
 
 def region_boxes(made: ModelInput, spec: PreprocessSpec | None) -> list[tuple[int, int, int]]:
-    """Left, top and side of each region in px of the flow image, in the order of the mosaic; none for a whole face."""
+    """Left, top and side of each region, px of the flow image, in the order of the mosaic; empty for a whole face."""
     if spec is None or spec.layout == "whole":
         return []
     size, half = spec.size, spec.size // 2
@@ -22,23 +22,23 @@ def region_boxes(made: ModelInput, spec: PreprocessSpec | None) -> list[tuple[in
 
 
 def onto_face(values: npt.ArrayLike, made: ModelInput, spec: PreprocessSpec) -> Float64Array:
-    """Bring a map of the network's input back to where its regions were cut.
+    """Map values of a network's input back to the positions at which its regions were cropped.
 
     Args:
-        values: (S, S), a number for each px of the network's input, such as `Saliency.map`.
+        values: (S, S), one value per px of the network's input, such as `Saliency.map`.
         made: the input.
-        spec: how it was made.
+        spec: how the input was made.
 
     Returns:
-        (S, S) in px of the flow image, which shows the whole aligned face: the mean where regions overlap, NaN where
-        the network saw nothing.
+        (S, S), one value per px of the flow image, which shows the whole aligned face: the mean where regions overlap,
+        NaN outside all regions.
 
     Raises:
         InputError: the map has another shape.
     """
     given = np.asarray(values, dtype=np.float64)
     if given.shape != (spec.size, spec.size):
-        raise InputError(f"The map has shape {given.shape}; give one number for each of {spec.size}x{spec.size} px.")
+        raise InputError(f"The map has shape {given.shape}; give one value for each of {spec.size}x{spec.size} px.")
     if spec.layout == "whole":
         return given
     at = _sources(made, spec).ravel()
@@ -48,7 +48,7 @@ def onto_face(values: npt.ArrayLike, made: ModelInput, spec: PreprocessSpec) -> 
 
 
 def _sources(made: ModelInput, spec: PreprocessSpec) -> npt.NDArray[np.int64]:
-    """For each px of the mosaic the number of the px of the flow image that it was cut from."""
+    """For each px of the mosaic, the flat index of the px of the flow image that it was cropped from."""
     own = made.points if made.regions_at == "landmarks" else None
     at = template_points(spec) if own is None else torch.from_numpy(np.asarray(own, np.float32))
     size = spec.size

@@ -1,4 +1,4 @@
-"""What all reports have in common: one HTML file that needs no other, opens off line and is read on paper too."""
+"""The page that all reports share: one self-contained HTML file that opens offline and can be printed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def page(
     """A report as HTML.
 
     Args:
-        title: its heading, plain text.
-        facts: a line below, plain text.
-        body: HTML.
-        warnings: of the result.
+        title: the heading, plain text.
+        facts: a line below the heading, plain text.
+        body: HTML of the body.
+        warnings: warnings of the result.
         notes: HTML above the warnings.
-        more: HTML that ends the head, below them.
-        css: name of a style in the assets, beside that of all reports.
+        more: HTML below the warnings, at the end of the head.
+        css: name of a style sheet in the assets, added to that of all reports.
         js: script of the page.
     """
     return Template(part("page.html")).substitute(
@@ -55,7 +55,7 @@ def page(
 
 
 def part(name: str) -> str:
-    """A file of the assets of reports."""
+    """The text of a file in the assets of reports."""
     return (_FOLDER / name).read_text("utf-8")
 
 
@@ -72,12 +72,12 @@ def check_name(path: str | PathLike[str]) -> Path:
 
 
 def notes_of_faces(faces: bool) -> str:
-    """What a report without pictures of faces says of them."""
-    return "" if faces else "<p>Pictures of faces were left out; the flow pictures show motion alone.</p>"
+    """A note in reports that leave out pictures of faces; empty for others."""
+    return "" if faces else "<p>Pictures of faces were left out; the flow pictures show only motion.</p>"
 
 
 def warning_list(warnings: Sequence[Warned]) -> str:
-    """The warnings of a result; nothing where there are none."""
+    """The warnings of a result as HTML; empty if there are none."""
     if not warnings:
         return ""
     items = "".join(f"<li><b>{escape(w.code)}</b>: {escape(w.message)}</li>" for w in warnings)

@@ -46,16 +46,16 @@ def plot_prediction(
         prediction: the prediction for this pair.
         onset: its onset frame.
         apex: its apex frame.
-        path: also save it as this picture file (.png, .pdf, ...).
+        path: also save the figure as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
+        InputError: the file's ending is not that of a picture format.
     """
     read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
     check_outputs(path, overwrite=overwrite, inputs=read)
@@ -85,20 +85,20 @@ def plot_prediction(
 
 
 def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *, overwrite: bool = False) -> Figure:
-    """Plot the curve on which onset, apex and offset were detected, and of the regions' motion.
+    """Plot the curve in which onset, apex and offset were detected, and the motion of the regions.
 
     Args:
         spotting: result of `htnet.preprocess.spot`.
-        path: also save it as this picture file (.png, .pdf, ...).
+        path: also save the figure as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
+        InputError: the file's ending is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type(
@@ -110,11 +110,11 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *
     for name, magnitudes, color in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLORS, strict=True):
         axis.plot(at, magnitudes, color=color, linewidth=0.8, label=name)
     axis.plot(at, spotting.curve, color="black", linewidth=2, label="mean, smoothed")
-    for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # names of near frames do not overlap
+    for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # labels of adjacent frames do not overlap
         number = getattr(spotting, name)
         place = at[number - spotting.first]
         axis.axvline(place, color="#ff2d55", linewidth=1, linestyle="-" if name == "apex" else "--")
-        side = "right" if number - spotting.first > 0.85 * len(at) else "left"  # of the line that is inside the picture
+        side = "right" if number - spotting.first > 0.85 * len(at) else "left"  # keeps the label inside the picture
         axis.annotate(f" {name} {number} ", (place, height), xycoords=("data", "axes fraction"), va="top", ha=side)
     axis.set_xlim(at[0], at[-1])
     axis.set_ylim(bottom=0)
@@ -130,22 +130,22 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *
 def plot_reliability(
     found: Mapping[str, Reliability], path: str | PathLike[str] | None = None, *, overwrite: bool = False
 ) -> Figure:
-    """Draw reliability diagrams side by side: accuracy over confidence per bin, and below it the samples per bin.
+    """Draw reliability diagrams side by side: accuracy against confidence per bin, and below it the samples per bin.
 
     A calibrated model lies on the diagonal; below the diagonal it is overconfident.
 
     Args:
         found: bins of `htnet.evaluation.calibration.reliability` by title.
-        path: also save it as this picture file (.png, .pdf, ...).
+        path: also save the figure as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: nothing to draw, or the file's ending names no kind of picture.
+        InputError: there is nothing to draw, or the file's ending is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("found", found, Mapping, "{title: bins}, bins of htnet.evaluation.calibration.reliability")
@@ -171,19 +171,21 @@ def plot_reliability(
 
 
 def as_numbers(name: str, values: npt.ArrayLike, cure: str) -> Float64Array:
-    """Numbers as an array, of an argument ``name``.
+    """Convert the argument ``name`` to an array of numbers.
 
     Raises:
-        InputError: they are no numbers, or no array.
+        InputError: it is not an array of numbers.
     """
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that are part of a graph
-        raise InputError(f"{name} is no array of numbers, but of type {type(values).__name__}; give {cure}.") from error
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: tensors that require gradients
+        raise InputError(
+            f"{name} is not an array of numbers, but of type {type(values).__name__}; give {cure}."
+        ) from error
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of matplotlib; sizes in inches.
+    """An empty matplotlib figure; sizes in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -195,7 +197,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def draw_probabilities(axis: Any, probabilities: Mapping[str, float], label: str) -> None:
-    """A bar for each class, the first at the top, that of ``label`` in another color."""
+    """Draw a bar for each class, the first at the top; the bar of ``label`` has another color."""
     names = list(probabilities)[::-1]
     colors = [_SURE if name == label else _UNSURE for name in names]
     axis.barh(names, [probabilities[name] for name in names], color=colors)
@@ -211,23 +213,24 @@ def plot_confusion(
     what: str = "class",
     overwrite: bool = False,
 ) -> Figure:
-    """Draw a confusion matrix: counts, colored by the share of the true class.
+    """Draw a confusion matrix: counts, colored by their share of the true class.
 
     Args:
         confusion: (C, C) counts, rows are true classes.
         classes: names in order.
-        path: also save it as this picture file (.png, .pdf, ...).
-        title: a line above.
-        what: what the classes are called.
+        path: also save the figure as this picture file (.png, .pdf, ...).
+        title: title of the figure.
+        what: noun for a class in the labels of axes and color bar.
         overwrite: replace a picture that exists.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure. It has no window and is not registered with ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture, or ``confusion`` is no (C, C) counts of C classes.
+        InputError: the file's ending is not that of a picture format, or ``confusion`` does not hold (C, C) counts for
+            C classes.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("classes", classes, Sequence, "a name for each class")
@@ -239,8 +242,8 @@ def plot_confusion(
         )
     if np.any(counts != counts.round()):
         raise InputError(
-            "confusion holds numbers with a fraction, such as shares; give the counts themselves, whole numbers: the "
-            "shares of each row are its colors."
+            "confusion contains fractions; give counts, which are whole numbers. The colors show the share of each "
+            "count in its row."
         )
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 0.6 * len(classes)
@@ -260,26 +263,27 @@ def plot_confusion(
 
 
 def finished(figure: Figure, path: str | PathLike[str] | None, overwrite: bool) -> Figure:
-    """The figure of a plot, after it was saved if a path was given."""
+    """Finish a figure, and save it if a path is given. Returns the figure."""
     readable = _plain_texts(figure)
     if path is not None:
         with nullcontext() if readable else warnings.catch_warnings():
-            if not readable:  # which has been told, with the cure
+            if not readable:  # give_fonts has warned already, with the cure
                 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
             save_figure(figure, path, overwrite=overwrite)
     return figure
 
 
 def _plain_texts(figure: Figure) -> bool:
-    """Show all texts as they are: a class name or a file name with "$" is no formula, and may be in any script.
+    """Show all texts literally: "$" in the name of a class or file starts no formula, and names may be in any script.
 
-    Returns whether they can be read: there are fonts for all.
+    Returns:
+        Whether there is a font for every character.
     """
     with loading():
         from matplotlib.text import Text
 
     for axes in figure.axes:
-        axes.get_xticklabels(), axes.get_yticklabels()  # makes those that are only made when they are drawn
+        axes.get_xticklabels(), axes.get_yticklabels()  # creates tick labels, which otherwise exist only after drawing
     texts = figure.findobj(Text)
     for text in texts:
         text.set_parse_math(False)
@@ -291,7 +295,7 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
 
     Raises:
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the extension is not a picture format.
+        InputError: the extension is not that of a picture format.
     """
     path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
@@ -302,16 +306,16 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
         "what a function of htnet.plots returned",
     )
     kind = path.suffix.lower().removeprefix(".")
-    # matplotlib would append an extension, to a name that was not checked.
+    # Otherwise matplotlib would append an extension and write to a path that was not checked.
     if kind not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"The extension of {path} is not a picture format. Give a name that ends in .png.")
+        raise InputError(f"The extension of {path} is not a picture format. Give a name that ends in .png or .pdf.")
     with whole_file(path) as place:
         figure.savefig(place, dpi=110, format=kind)
     return path
 
 
 def draw_warnings(figure: Figure, warnings: Iterable[Warned], title: str = "") -> None:
-    """Write the codes of warnings, if there are any, and a title above a picture."""
+    """Write the codes of warnings, if there are any, and a title above a figure."""
     codes = dict.fromkeys(warning.code for warning in warnings)
     lines = [*([f"warning: {', '.join(codes)}"] if codes else []), *([title] if title else [])]
     if lines:
@@ -319,7 +323,7 @@ def draw_warnings(figure: Figure, warnings: Iterable[Warned], title: str = "") -
 
 
 def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:
-    """Bars to both sides, as seen in the image: the subject's right side is on the left."""
+    """Draw bars to both sides, as in the image: the subject's right side is on the left."""
     rows = range(len(units), 0, -1)
     for sign, side in ((-1, "subject_right"), (1, "subject_left")):
         values = [getattr(unit, side) for unit in units]

@@ -1,4 +1,4 @@
-"""The report of one prediction: one HTML file that needs no other and opens off line."""
+"""The report of one prediction: one self-contained HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from htnet.pipeline.overlays import region_boxes
 from htnet.pipeline.page import check_name, class_bars, notes_of_faces, page, part
 from htnet.preprocess import FrameSource, read_pair
 
-# Longest side of the pictures of frames and side of that of the flow, px.
+# Longest side of the pictures of frames, and side of the picture of the flow, px.
 _FRAME, _FLOW = 640, 448
 
 
@@ -38,23 +38,23 @@ def write_prediction_report(
 ) -> Path:
     """Write the report of a prediction as one HTML file.
 
-    It shows the answer with its probabilities, the frames with the points, the flow, the network's input, the action
-    units, and for a video the curve on which onset and apex were found.
+    It shows the predicted class and all probabilities, the frames with the landmarks, the flow, the network's input,
+    the action units, and for a video the curve in which onset and apex were found.
 
     Args:
         prediction: the prediction for this pair, or for a video.
         onset: its onset frame.
         apex: its apex frame.
-        path: the file, .html; missing folders are made.
-        spec: of the model (`Predictor.spec`); with it the pictures of the flow show where regions were cut.
+        path: the file, .html; missing folders are created.
+        spec: spec of the model (`Predictor.spec`); with it the pictures of the flow show where regions were cropped.
         faces: show pictures of faces. Without them only the flow is shown, and the report says so.
         overwrite: replace a file that exists.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
-        FrameError: the frames cannot be read, or are of two sizes.
+        FrameError: the frames cannot be read, or differ in size.
         OverwriteError: the file exists and ``overwrite`` is not given.
         InputError: the name has another ending, or the file cannot be written.
     """
@@ -106,7 +106,7 @@ def _expression(prediction: Prediction) -> str:
         return "Whether the two frames differ by an expression is unknown."
     said = f"Probability that the two frames differ by an expression: {found:.3f}."
     if prediction.label == NO_EXPRESSION:
-        return f"{said} It is below {EXPRESSION_THRESHOLD:g}; the bars show how the model would share out the classes."
+        return f"{said} It is below {EXPRESSION_THRESHOLD:g}; the bars show what the model would predict otherwise."
     return said
 
 
@@ -165,12 +165,15 @@ def _pictures(
     yield _figure(text, image, "png", (side, side), _rectangles(boxes, 1), "pixels")
     regions = np.ascontiguousarray(made.image.transpose(1, 2, 0).round().clip(0, 255).astype(np.uint8))
     if not np.array_equal(regions, made.flow_image):
-        text = f"what the network reads, cut at the {'face' if made.regions_at == 'landmarks' else 'template'}'s points"
+        text = (
+            "what the network reads, cropped at the "
+            f"{'face' if made.regions_at == 'landmarks' else 'template'}'s points"
+        )
         yield _figure(text, encoded(regions, ".png"), "png", (side, side), kind="pixels")
 
 
 def _figure(text: str, picture: bytes, form: str, size: tuple[int, int], over: str = "", kind: str = "smooth") -> str:
-    """A picture with shapes drawn over it, whose coordinates are those of a picture of this width and height."""
+    """A picture with shapes drawn over it; their coordinates are those of a picture of size (width, height)."""
     width, height = size
     data = f"data:image/{form};base64,{base64.b64encode(picture).decode()}"
     return (

@@ -58,7 +58,7 @@ from htnet.preprocess.frames import frame_file
 if TYPE_CHECKING:
     from htnet.pipeline.chosen import SpottedVideo
 
-# Where samples are read unless another engine is asked for.
+# The default engine, which reads samples in this process.
 _HERE = LocalEngine()
 #: Called with a sample and its error.
 OnError = Callable[[Sample, HtnetError], None]
@@ -66,7 +66,7 @@ OnError = Callable[[Sample, HtnetError], None]
 
 @dataclass(frozen=True)
 class _Question:
-    """The model input of one sample."""
+    """The model input of one sample, with its name, files and true class."""
 
     sample: str
     made: ModelInput
@@ -76,7 +76,7 @@ class _Question:
 
 @renamed_attributes
 class Predictor:
-    """A model with the preprocessing it was trained with."""
+    """A model together with the preprocessing that it was trained with."""
 
     @renamed_arguments
     def __init__(
@@ -93,17 +93,17 @@ class Predictor:
         """Load the model.
 
         Args:
-            weights: registered weights, a weights folder, a Hub repository, or a loaded model, also one that was given
-                to `torch.compile`.
-            landmarks: source of the points of frames given without points: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`. Created only if a frame needs it.
-            device: device of the model; "auto" for a CUDA device where there is one, otherwise the CPU.
-            bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+            weights: registered weights, a weights folder, a Hub repository, or a loaded model, which may have been
+                passed through `torch.compile`.
+            landmarks: source of landmarks for frames that come without them: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`. It is created only if a frame needs it.
+            device: device of the model; "auto" for a CUDA device if there is one, otherwise the CPU.
+            bit_depth: bits per value, if 16-bit frames use fewer; see `htnet.preprocess.read_frame`.
             always: predict a class of the model even if the two frames do not differ by an expression, instead of
                 "no expression".
             revision: branch, tag or commit of the Hub repository that ``weights`` names.
-            dtype: floating-point type that the model computes in, or its name, such as "bfloat16"; float32 unless
-                given. Flow is always computed in float32.
+            dtype: floating-point type of the model, or its name, such as "bfloat16"; float32 by default. Flow is always
+                computed in float32.
 
         Raises:
             WeightsError: the weights cannot be loaded, or have no preprocessing specification.
@@ -121,7 +121,7 @@ class Predictor:
         self._set(landmarks, bit_depth, always)
 
     def _set(self, landmarks: str | PathLike[str] | Landmarker, bit_depth: int | None, always: bool) -> None:
-        """Set what does not concern the model."""
+        """Set everything but the model."""
         self.bit_depth = bit_depth
         flag().check("always", always)
         self.always = always
@@ -130,7 +130,7 @@ class Predictor:
 
     @property
     def reads_motion(self) -> bool:
-        """Whether the model reads the motion of a clip beside the flow between two frames."""
+        """Whether the model reads the motion of a clip in addition to the flow between two frames."""
         return self._reader.reads_motion
 
     @property
@@ -150,16 +150,16 @@ class Predictor:
         """Predict from two frames.
 
         Args:
-            onset: the neutral frame: a file, its bytes, an open file, an RGB array, a tensor or a picture of Pillow.
+            onset: the neutral frame: a file, its bytes, an open file, an RGB array, a tensor or a Pillow image.
             apex: the frame of strongest expression, of the same size.
             landmarks: five (x, y) in onset px, or a file of them; detected by the landmarker by default.
             sample: identifier.
             motion: `htnet.preprocess.motion_features` of the clip from the onset on, made with the model's spec, for a
-                model that reads motion (`reads_motion`). Without it such a model answers from the two frames alone.
+                model that reads motion (`reads_motion`). Without it such a model predicts from the two frames alone.
 
         Raises:
             FrameError, LandmarkError, FlowError: the frames cannot be used.
-            InputError: ``motion`` is given to a model that reads none, or has another shape than its spec says.
+            InputError: ``motion`` is given to a model that does not read it, or its shape does not fit the spec.
         """
         refuse_after_fork()
         files = SourceFiles(onset=frame_file(onset), apex=frame_file(apex))
@@ -176,23 +176,24 @@ class Predictor:
         batch_size: int = 64,
         on_error: Callable[[int, HtnetError], None] | None = None,
     ) -> list[Prediction]:
-        """Predict from many pairs of frames; the model reads them in batches.
+        """Predict from many pairs of frames, which the model reads in batches.
 
-        Each prediction holds the flow of its pair, 0.4 MB with the usual preprocessing; for very many use `iter_pairs`.
+        Each prediction holds the flow of its pair, 0.4 MB with the default preprocessing. For a very large number of
+        pairs use `iter_pairs`.
 
         Args:
-            pairs: onset and apex of each, see `pair`.
-            landmarks: five points of each, or None where they are detected.
-            samples: identifier of each.
+            pairs: onset and apex of each pair, see `pair`.
+            landmarks: five points of each pair, or None for a pair whose landmarks are to be detected.
+            samples: identifier of each pair.
             batch_size: number of pairs read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
-            on_error: called with the number of a pair, from 0, that cannot be used, and its error; the pair is then
+            on_error: called with the number of a pair that cannot be used, from 0, and its error; the pair is then
                 left out. Without it the first error ends the call.
 
         Returns:
             One prediction per pair, in their order.
 
         Raises:
-            InputError: what is given is no list of pairs, or ``landmarks`` or ``samples`` have another length.
+            InputError: ``pairs`` is not a list of pairs, or ``landmarks`` or ``samples`` has another length.
             FrameError, LandmarkError, FlowError: the frames of a pair cannot be used; the message gives its number.
         """
         return list(self.iter_pairs(pairs, landmarks, samples, batch_size=batch_size, on_error=on_error))
@@ -206,20 +207,20 @@ class Predictor:
         batch_size: int = 64,
         on_error: Callable[[int, HtnetError], None] | None = None,
     ) -> Iterator[Prediction]:
-        """As `pairs`, one prediction after the other: pairs are taken when their batch is read, and nothing is kept.
+        """Do what `pairs` does, but yield one prediction after the other. Only one batch is in memory at a time.
 
         Args:
-            pairs: as for `pairs`; also a generator of any length.
+            pairs: as for `pairs`, or a generator of any length.
             landmarks: as for `pairs`.
             samples: as for `pairs`.
-            batch_size: as for `pairs`; so many pairs are in memory at a time.
+            batch_size: as for `pairs`; also the number of pairs in memory.
             on_error: as for `pairs`.
 
         Yields:
             One prediction per pair, in their order.
 
         Raises:
-            InputError: as for `pairs`; of a generator when it is found.
+            InputError: as for `pairs`; for a generator, raised when the wrong entry is reached.
             FrameError, LandmarkError, FlowError: as for `pairs`.
         """
         refuse_after_fork()
@@ -248,11 +249,11 @@ class Predictor:
         if motion is None:
             return
         if not self.reads_motion:
-            raise InputError(f"{self.name} reads no motion of a clip; leave motion out.")
+            raise InputError(f"{self.name} does not read the motion of a clip; leave motion out.")
         if np.ndim(motion) != 2 or len(motion) != self.spec.clip_frames or not np.isfinite(motion).all():
             raise InputError(
-                f"The motion has the shape {np.shape(motion)}, and {self.name} reads {self.spec.clip_frames} moments "
-                "of finite features. Compute it with its spec: motion_features(clip, landmarks, predictor.spec)."
+                f"motion has the shape {np.shape(motion)}, but {self.name} reads {self.spec.clip_frames} rows of "
+                "finite features. Compute it with its spec: motion_features(clip, landmarks, predictor.spec)."
             )
 
     def flow_image(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
@@ -264,7 +265,8 @@ class Predictor:
 
         Raises:
             FlowError: the image cannot be used.
-            SpecError: it belongs to a prepared folder and was made with another specification than the training data.
+            SpecError: it belongs to a prepared folder and was made with a different specification from that of the
+                training data.
         """
         files = SourceFiles(flow_image=frame_file(image))
         return self._answer([_Question(sample, self._reader.flow_picture(image, sample), files)])[0]
@@ -281,19 +283,19 @@ class Predictor:
     ) -> Prediction:
         """Spot onset and apex of the expression of a clip, or of the most confident one of a recording, and predict.
 
-        Which of the two a video is, `htnet.pipeline.spot_video` tells. In a clip the face's points are detected on the
-        first frame and moved with the head to the onset. A model that was trained with motion also reads
-        `htnet.preprocess.motion_features` of the frames from onset to offset.
+        `htnet.pipeline.spot_video` describes which videos are clips and which are recordings. In a clip the landmarks
+        are detected in the first frame and moved with the head to the onset. A model that was trained with motion also
+        reads `htnet.preprocess.motion_features` of the frames from onset to offset.
 
         Args:
             source: a video file, a folder of frames, a `Video`, or frames in order. They are read once and kept in
                 memory; a video with more than 1 GiB of frames is read frame by frame, and again for the two frames and
                 for motion. Pass ``open_video(path).held()`` to use its frames afterwards.
-            landmarks: five (x, y) in px of the first frame, or a file of them; detected by the landmarker unless given.
+            landmarks: five (x, y) in px of the first frame, or a file of them; detected by the landmarker by default.
             sample: identifier.
-            method: how to search for the apex of a clip, see `htnet.preprocess.spot`; "peak" unless given.
-            fps: frames per second; replaces that of a file.
-            spotting: onset, apex and offset in these frames, instead of searching them.
+            method: how to find the apex of a clip, see `htnet.preprocess.spot`; "peak" by default.
+            fps: frames per second; overrides that of the file.
+            spotting: onset, apex and offset in these frames; if given, they are not searched.
 
         Returns:
             The prediction; its ``spotting`` contains the frames that were used and the confidence in them.
@@ -301,7 +303,7 @@ class Predictor:
         Raises:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
         """
-        # The answer for two frames does not wait for what reads recordings.
+        # Imported here so that a prediction from two frames need not load the code for recordings.
         with loading():
             from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
 
@@ -318,11 +320,11 @@ class Predictor:
         """Predict from the onset and apex that `htnet.pipeline.spot_video` found in a video.
 
         Args:
-            found: where the expression lies, and the frames.
+            found: the position of the expression, and the frames.
             sample: identifier.
 
         Returns:
-            See `video`; of a recording without an expression "no expression", unless ``always`` asks for a class.
+            See `video`. For a recording without an expression the label is "no expression", unless ``always`` is set.
 
         Raises:
             VideoError, FrameError, LandmarkError, FlowError: the frames cannot be used.
@@ -358,17 +360,17 @@ class Predictor:
 
         Args:
             sources: video files, folders of frames, and folders of either (`htnet.preprocess.list_videos`).
-            method: how to search for the apex of a clip.
-            fps: frames per second of all of them; replaces that of a file.
+            method: how to find the apex of a clip.
+            fps: frames per second of all videos; overrides that of the files.
             on_error: called with the path of a video that cannot be used, and its error; the video is then left out.
                 Without it the first error ends the iteration.
             engine: "local"; or "ray" for the nodes of a Ray cluster, which must have the videos under the same paths.
                 Predictions come in the same order.
-            address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
+            address: HOST:PORT of the Ray cluster; None for the one that the variable RAY_ADDRESS names.
 
         Yields:
-            One prediction per video. It is named after the file or folder, and by the whole path where several have
-            one name.
+            One prediction per video. It is named after the file or folder, or by the whole path if several have the
+            same name.
 
         Raises:
             InputError: one video is given twice.
@@ -405,9 +407,9 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Predict all samples of a manifest, in its order.
 
-        Samples are read as in training, see `htnet.data.reader.SampleReader`: a sample's flow image is used when it has
-        one, its frames otherwise. A model that was trained with motion reads the motion features on file, or the
-        sample's clip, too; a sample without is an error.
+        Samples are read as in training, see `htnet.data.reader.SampleReader`: a sample's flow image is used if it has
+        one, otherwise its frames. A model that was trained with motion also reads the stored motion features or the
+        clip of each sample; a sample without either is an error.
 
         Args:
             manifest: the samples; labels are optional and become ``truth``.
@@ -417,15 +419,15 @@ class Predictor:
             on_error: called with each sample that cannot be read, which is then left out; without it
                 the first error ends the iteration.
             engine: "local"; or "ray": samples are read, and their flow is computed, on the nodes of a Ray cluster,
-                which must have the files under the same paths. The model answers here, so batches are the same.
-            address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
+                which must have the files under the same paths. The model runs here, so batches are the same.
+            address: HOST:PORT of the Ray cluster; None for the one that the variable RAY_ADDRESS names.
 
         Yields:
             One prediction per sample.
 
         Raises:
-            SpecError: the samples belong to a prepared folder, whose flow images were made with another specification
-                than the model's training data.
+            SpecError: the samples belong to a prepared folder whose flow images were made with a different
+                specification from that of the model's training data.
             InputError: ``manifest`` holds no samples, or ``batch_size`` is impossible.
             HtnetError: a sample cannot be read; the message names it.
             MissingExtraError, RunError: Ray is not installed, or the cluster cannot be used.
@@ -448,7 +450,7 @@ class Predictor:
             for (sample,), made in ran:
                 read = (None, None, None, sample.flow) if sample.flow is not None else (sample.onset, sample.apex)
                 if not isinstance(made, ModelInput):
-                    if on_error is None or isinstance(made, SpecError):  # of the whole set, not of this sample
+                    if on_error is None or isinstance(made, SpecError):  # affects all samples, not only this one
                         raise made
                     on_error(sample, made)
                     continue
@@ -457,7 +459,7 @@ class Predictor:
                 )
 
     def _doubted(self, sample: Sample, made: ModelInput) -> ModelInput:
-        """The input of a sample with the warnings that follow from its row of the manifest."""
+        """The input of a sample with the warnings that follow from its row in the manifest."""
         made = flagged(made, sample_fault(sample))
         doubts = [MIDDLE_APEX] if sample.apex_source == "middle" else []
         if sample.label is not None:  # a labeled sample is a test
@@ -468,7 +470,7 @@ class Predictor:
     def embed(
         self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
     ) -> Iterator[tuple[Sample, FloatArray]]:
-        """What the model makes of samples before its last layer, for classifiers of one's own.
+        """Compute the features of samples, the input of the model's last layer, for your own classifiers.
 
         Args:
             manifest: the samples, read as in `manifest`; labels are not used.
@@ -501,7 +503,7 @@ class Predictor:
             yield from zip(of, features, strict=True)
 
     def _answers(self, batch: list[_Question]) -> Iterator[Prediction]:
-        """Answers that do not depend on the other samples of a batch."""
+        """Predictions that do not depend on the other samples of a batch."""
         for part, count in blocks(batch, next(self.model.parameters()).device):
             yield from self._answer(part)[:count]
 
@@ -518,7 +520,7 @@ class Predictor:
         return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
 
     def _tensors(self, batch: list[_Question]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Images and extra inputs of a batch, where the model is."""
+        """Images and extra inputs of a batch, on the model's device."""
         parameter = next(self.model.parameters())
         stacked = torch.from_numpy(np.stack([asked.made.image for asked in batch]))
         extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._reader.spec)
@@ -552,7 +554,7 @@ class Predictor:
                 temperature=self.model.temperature,
                 license_expression=self.model.license_expression,
             )
-            # The best score, not the best probability: a high temperature may round two of those to the same.
+            # The best score, not the best probability: a high temperature may round two probabilities to one value.
             for asked, best, p, active in zip(
                 batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
             )

@@ -1,4 +1,4 @@
-"""The report of an analysis: one HTML file that needs no other, opens off line and is read on paper too."""
+"""The report of an analysis: one self-contained HTML file that opens offline and can be printed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from htnet.pipeline.page import check_name, class_bars, notes_of_faces, page, pa
 from htnet.recordings import FaceTrack
 
 #: Curves of a report: name, unit, the curves of `FaceTrack.curves` that are drawn (the subject's left is the image's
-#: right), and the least range that is shown, so that noise does not fill it.
+#: right), and the smallest range that is shown, so that noise does not fill the chart.
 _CURVES = (
     ("brows", "px up", ("right_brow", "left_brow"), (-1.5, 1.5)),
     ("eyes", "opening", ("right_eye_opening", "left_eye_opening"), (0.0, 1.2)),
@@ -34,24 +34,24 @@ _CURVES = (
     ("mouth", "px opened", ("mouth_opening",), (-1.5, 1.5)),
     ("head", "px a second", ("head_speed",), (0.0, 30.0)),
 )
-# Rows of a face beyond which curves are thinned: of so many rows the least and the largest value are kept.
+# Number of points beyond which curves are thinned: of several rows only the smallest and the largest value are kept.
 _MOST_ROWS = 40_000
 
 
 def write_report(found: Analysis, path: str | PathLike[str], *, faces: bool = True, overwrite: bool = False) -> Path:
     """Write the report of an analysis as one HTML file.
 
-    It has a timeline with zoom of all events and curves, the numbers of each event, and of micro- and
-    macro-expressions the pictures of onset, apex and flow, as far as the analysis has them.
+    It has a zoomable timeline of all events and curves, the values of each event, and for micro- and macro-expressions
+    pictures of onset, apex and flow, if the analysis has them.
 
     Args:
         found: the analysis. Curves are drawn if it has them.
-        path: the file, .html; missing folders are made.
+        path: the file, .html; missing folders are created.
         faces: show pictures of faces. Without them only the flow is shown, and the report says so.
         overwrite: replace a file that exists.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
@@ -72,7 +72,7 @@ def report_text(found: Analysis, *, faces: bool = True) -> str:
         cards="\n".join(
             _card(found, k, faces) for k, event in enumerate(found.events) if event.kind in EXPRESSION_KINDS
         ),
-        # Nothing in it can end the element that it stands in.
+        # Escaped so that no text can close the script element.
         data=text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
     )
     tiles = "\n".join(_tiles(found))
@@ -98,10 +98,8 @@ def _notes(found: Analysis, faces: bool) -> str:
 def _facts(found: Analysis) -> str:
     height, width = found.size
     rate = "" if found.fps is None else f", {found.fps:g} frames per second"
-    model = (
-        "no model asked" if found.model is None else f"model {found.model['weights'] or found.model['architecture']}"
-    )
-    # Older documents do not name the terms.
+    model = "no model used" if found.model is None else f"model {found.model['weights'] or found.model['architecture']}"
+    # Older documents do not state the license.
     if found.model is not None and (terms := restriction(found.model.get("license", ""))):
         model += f", {terms}"
     return (
@@ -189,7 +187,7 @@ def _units(event: Event) -> str:
 
 
 def _data(found: Analysis) -> dict[str, Any]:
-    """What the timeline draws."""
+    """The data that the timeline draws."""
     curves = {} if found.curves is None else {track.number: track for track in found.curves.tracks}
     times = {} if found.curves is None else _frame_times(found.curves.tracks)
     return {
@@ -233,7 +231,7 @@ def _face(face: FollowedFace, track: FaceTrack | None) -> dict[str, Any]:
 
 
 def _thinned(values: FloatArray, thin: int) -> list[float | None]:
-    """Values to two decimals; of each ``thin`` of them the least and the largest, and none where one is missing."""
+    """Values to two decimals, thinned to the smallest and the largest of each ``thin`` rows; None if one is missing."""
     if thin == 1:
         kept = values
     else:
@@ -251,7 +249,7 @@ def _thinned_times(track: FaceTrack, thin: int) -> list[float]:
 
 
 def _frame_times(tracks: tuple[FaceTrack, ...]) -> dict[int, float]:
-    """Times of the first frames of faces, which a cut begins."""
+    """Times of the first frames of faces, by frame number; faces begin anew at a cut."""
     return {int(track.frames[0]): float(track.times[0]) for track in tracks if len(track)}
 
 

@@ -1,4 +1,4 @@
-"""Scores of trained weights on labeled samples, and the comparison of two weights on the same samples."""
+"""Scores of trained weights on labeled samples, and comparison with other weights on the same samples."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _MEASURES = {"uf1": uf1_of_each, "uar": uar_of_each}
 
 @dataclass(frozen=True, eq=False)
 class WeightsAnswers:
-    """What one set of weights answered.
+    """The predictions of one set of weights.
 
     Attributes:
-        weights: their name.
+        weights: name of the weights.
         model: part "model" of the document.
         probabilities: (N, C), classes in the order of `WeightsScores.classes`.
-        warnings: whether the weights know the people of the samples.
+        warnings: whether the weights were trained on people of the samples.
     """
 
     weights: str
@@ -65,9 +65,9 @@ class WeightsScores:
         manifest: the samples.
         classes: names of the model's classes, in its order; classes without a sample are left out of UF1 and UAR.
         truth: (N,) indexes of the true classes.
-        answers: of the weights.
-        against: of the weights that they are compared with; None if there are none.
-        resamples: draws for the intervals.
+        answers: predictions of the weights.
+        against: predictions of the weights that they are compared with; None if there are none.
+        resamples: number of bootstrap draws for the intervals.
         seed: seed of the draws.
     """
 
@@ -80,7 +80,7 @@ class WeightsScores:
     seed: int = 0
 
     def scores(self, answers: WeightsAnswers | None = None) -> dict[str, Scores]:
-        """Scores over all samples, "full", and over each data set if there are several."""
+        """Scores over all samples under "full", and of each data set if there are several."""
         predicted = (answers or self.answers).predicted
         datasets = sorted({sample.dataset for sample in self.manifest})
         groups = {"full": np.ones(len(self.truth), dtype=bool)}
@@ -90,7 +90,7 @@ class WeightsScores:
         return {n: score(self.truth[at], predicted[at], len(self.classes)) for n, at in groups.items()}
 
     def per_class(self, answers: WeightsAnswers | None = None) -> dict[str, dict[str, Any]]:
-        """F1, recall and precision of each class over all samples, None where undefined, and its number of samples."""
+        """F1, recall and precision of each class over all samples (None if undefined), and its number of samples."""
         counts = np.array(self.scores(answers)["full"].confusion)
         found = {}
         for k, name in enumerate(self.classes):
@@ -203,36 +203,36 @@ def evaluate(
     allow_trained: bool = False,
     progress: bool = True,
 ) -> WeightsScores:
-    """Score trained weights on labeled samples, and compare two weights on them.
+    """Score trained weights on labeled samples, and optionally compare them with other weights.
 
-    Nothing is trained. UF1 and UAR are those of MEGC 2019, over all samples and for each data set, with 95 % intervals
-    by a bootstrap over people. The answer is always the most probable class, also where two frames do not differ by an
-    expression.
+    Nothing is trained. UF1 and UAR are defined as in MEGC 2019, over all samples and for each data set, with 95 %
+    intervals from a bootstrap over people. The prediction is always the most probable class, even if the two frames do
+    not differ by an expression.
 
     Args:
         data: labeled samples: a manifest, or a path for `htnet.data.open_data`.
-        weights: what is scored: registered weights, a weights folder, a Hub repository or a loaded model.
-        against: weights that answer the same samples, for the difference of the two.
-        landmarks: source of the points of frames without points, see `Predictor`.
+        weights: the weights to score: registered weights, a weights folder, a Hub repository or a loaded model.
+        against: weights to compare with, which predict the same samples.
+        landmarks: source of landmarks for frames that come without them, see `Predictor`.
         device: where the models run.
-        dtype: what they compute in, see `Predictor`.
-        bit_depth: bits of the frames' values, see `htnet.preprocess.read_frame`.
+        dtype: floating-point type of the models, see `Predictor`.
+        bit_depth: bits per value in 16-bit frames, see `htnet.preprocess.read_frame`.
         batch_size: number of samples read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
-        resamples: draws for the intervals.
+        resamples: number of bootstrap draws for the intervals.
         seed: seed of the draws.
-        allow_trained: also score people that the weights were trained on, or others of their names; the result has the
-            warning "trained_on_subject".
+        allow_trained: also score people that the weights were trained on, or others with the same names; the result
+            then has the warning "trained_on_subject".
         progress: show a progress bar on terminals.
 
     Raises:
-        InputError: weights were trained on people of the samples and ``allow_trained`` is not given, or the classes of
-            two weights differ.
-        ManifestError: samples have no label, or one that is not a class of the weights.
-        SpecError: flow images were made in another way than the weights were trained with.
+        InputError: weights were trained on people of the samples and ``allow_trained`` is not given, or the two weights
+            have different classes.
+        ManifestError: samples have no label, or a label that is not a class of the weights.
+        SpecError: the flow images were not made in the way that the weights were trained with.
         HtnetError: a sample cannot be read; the message names it.
     """
     manifest = data if isinstance(data, Manifest) else open_data(data)
-    manifest.labels()  # all have one
+    manifest.labels()  # raises an error if a sample has none
 
     def load(which: str | PathLike[str] | EmotionModel) -> Predictor:
         found = Predictor(which, landmarks=landmarks, device=device, dtype=dtype, bit_depth=bit_depth, always=True)
@@ -245,13 +245,13 @@ def evaluate(
     classes = predictor.model.labels
     if other is not None and set(other.model.labels) != set(classes):
         raise InputError(
-            f"{predictor.name} answers {', '.join(classes)}, {other.name} {', '.join(other.model.labels)}. Only "
-            "weights of the same classes can be compared."
+            f"{predictor.name} predicts {', '.join(classes)}, {other.name} {', '.join(other.model.labels)}. Only "
+            "weights with the same classes can be compared. Choose others."
         )
     if unknown := sorted({str(sample.label) for sample in manifest} - set(classes)):
         names = listed([s.sample for s in manifest if s.label in unknown])
         raise ManifestError(
-            f"{manifest.source}: {names} labeled {', '.join(unknown)}, but {predictor.name} answers "
+            f"{manifest.source}: {names} labeled {', '.join(unknown)}, but {predictor.name} predicts "
             f"{', '.join(classes)}. Prepare the data with these classes, leave those samples out, or use other weights."
         )
 
@@ -269,7 +269,7 @@ def evaluate(
 
 
 def score_table(found: WeightsScores) -> list[str]:
-    """Scores in lines for people: of each data set, of each class, the confusion matrix and the difference."""
+    """Scores as lines of text: those of each data set and class, the confusion matrix and the difference."""
     lines = []
     pairs = [(found.answers, ""), *([(found.against, " (against)")] if found.against is not None else [])]
     for answers, note in pairs:
@@ -285,7 +285,7 @@ def score_table(found: WeightsScores) -> list[str]:
             lines.append(f"  95 % over people: {said}")
         lines += _rows(["", "F1", "recall", "precision", "samples"], _class_rows(found, answers))
         counts = found.scores(answers)["full"].confusion
-        lines.append("  confusion, a row for each true class, a column for each predicted one:")
+        lines.append("  confusion matrix, rows: true class, columns: predicted class:")
         rows = [[name, *map(str, row)] for name, row in zip(found.classes, counts, strict=True)]
         lines += _rows(["", *found.classes], rows)
     for name, part in (found.difference() or {}).items():

@@ -1,4 +1,4 @@
-"""The samples that an evaluation was most wrong about, and pictures of their flow."""
+"""The samples with the largest loss in an evaluation, and pictures of their flow."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SIDE = 224
 
 @dataclass(frozen=True)
 class WorstSample:
-    """A sample and what was answered.
+    """A sample and its predictions.
 
     Attributes:
-        sample: the answer of the first seed.
-        probabilities: mean over the seeds, one per class.
-        answers: the classes that were answered, each once.
+        sample: result of the first seed.
+        probabilities: probability of each class, mean over the seeds.
+        answers: indexes of the classes that were predicted, each once.
         loss: mean over the seeds of -log of the true class's probability.
     """
 
@@ -47,8 +47,8 @@ def worst_samples(seeds: Sequence[Sequence[SampleResult]], count: int) -> list[W
     """The ``count`` samples with the largest loss, the largest first.
 
     Args:
-        seeds: the answers of each seed.
-        count: how many at most.
+        seeds: the results of each seed.
+        count: largest number of samples to return.
     """
     found: dict[tuple[str, str], list[SampleResult]] = {}
     for one in (sample for of_seed in seeds for sample in of_seed):
@@ -64,25 +64,25 @@ def worst_samples(seeds: Sequence[Sequence[SampleResult]], count: int) -> list[W
 
 
 class Pictures:
-    """Pictures of the flow of samples, where their data are at hand."""
+    """Pictures of the flow of samples, if their data are available."""
 
     def __init__(self, samples: dict[str, Sample], reader: SampleReader | None, said: str) -> None:
         self._samples, self._reader = samples, reader
-        #: What the report says of the pictures.
+        #: The sentence about the pictures in the report.
         self.said = said
 
     @classmethod
     def of(cls, run: FinishedRun, data: Manifest | str | PathLike[str] | None) -> Pictures:
-        """Open the data of a run: those that are given, or those that its summary names.
+        """Open the data of a run: ``data`` if given, otherwise those that its summary names.
 
         Raises:
-            InputError: given data do not hold the samples of the run.
-            ManifestError: given data cannot be read.
+            InputError: ``data`` lacks samples of the run.
+            ManifestError: ``data`` cannot be read.
         """
         named = str(run.summary.get("data") or "")
         place = run.path_of(named)
         if data is None and not (named and os.path.exists(place)):
-            return cls._none(f"the data of the run, {named}, are not there" if named else "the run names no data")
+            return cls._none(f"the data of the run, {named}, do not exist" if named else "the run names no data")
         try:
             manifest = data if isinstance(data, Manifest) else open_data(data or place)
         except HtnetError:
@@ -102,12 +102,12 @@ class Pictures:
         spec = PreprocessSpec.from_dict(run.summary["run"]["preprocess"]) if run.trained else PreprocessSpec()
         reader = SampleReader(resolve_spec(manifest, spec), "yunet")
         said = (
-            f"Flow images of {source}: u, v and strain as red, green and blue, each channel from its least to its "
+            f"Flow images of {source}: u, v and strain as red, green and blue, each channel from its smallest to its "
             "largest value."
         )
         if any(sample.flow is None for sample in own.values()):
             said += (
-                " Where there are only frames: the flow of the aligned face, by length (color) and direction (arrows)."
+                " For samples with frames only: the flow on the aligned face, length (color) and direction (arrows)."
             )
         return cls(own, reader, said)
 
@@ -116,7 +116,7 @@ class Pictures:
         return cls({}, None, f"Pictures of their flow are missing: {escape(why)}. Give the data: --data.")
 
     def html(self, sample: SampleResult) -> str:
-        """The picture of a sample, or why there is none; nothing where no sample has one."""
+        """The picture of a sample as HTML, or why there is none; empty if no sample has one."""
         if self._reader is None:
             return ""
         own = self._samples[sample.sample]

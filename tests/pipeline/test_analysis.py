@@ -125,10 +125,10 @@ def test_an_event_whose_motion_cannot_be_measured_is_not_answered_without(two, m
 
 def test_motion_is_given_to_models_that_read_it(moving, model):
     frames, still = np.zeros((2, 64, 64, 3), np.uint8), np.zeros((4, 64), np.float32)
-    with pytest.raises(InputError, match="reads no motion of a clip"):
+    with pytest.raises(InputError, match="does not read the motion of a clip"):
         Predictor(model).pair(*frames, POINTS, motion=still)
     for wrong in (still[:2], still[0], np.full_like(still, np.nan)):
-        with pytest.raises(InputError, match="reads 4 moments of finite features"):
+        with pytest.raises(InputError, match="reads 4 rows of finite features"):
             Predictor(moving).pair(*frames, POINTS, motion=wrong)
 
 
@@ -245,14 +245,14 @@ def test_of_an_event_in_a_gap_frames_that_are_measured_are_taken(one_face):
     assert isinstance(pair, EventPair)
     assert (pair.onset, pair.apex) == (gap.first_frame - 3, gap.last_frame + 1)
     assert isinstance(lost, SeenPair)
-    assert "not measured" in lost.fault
+    assert "is measured in fewer than two" in lost.fault
 
 
 @pytest.mark.parametrize(
     ("event", "message"),
     [
         ("micro", "must return events"),
-        (Event("micro", 3, 4, 900), "where that face was not followed"),
+        (Event("micro", 3, 4, 900), "that face was not followed there"),
         (Event("micro", 3, 4, 9, track=2), "an event of face 2"),
     ],
 )
@@ -291,7 +291,7 @@ def test_times_that_are_not_those_of_the_frames_are_refused(one_face, times, nam
     [
         ({"source": None}, "The recording is None; give a video file"),
         ({"source": 0}, r"htnet\.recordings\.camera_stream\(0\)"),
-        ({"source": ["a.mp4"]}, "of several recordings analyze one at a time"),
+        ({"source": ["a.mp4"]}, "to analyze several recordings, call htnet.pipeline.Analyzer"),
         ({"source": np.zeros((9, 9, 9))}, "The recording is an object of type ndarray"),
         ({"fps": 0}, "fps is 0; give a number"),
         ({"progress": 3}, "progress is 3; give a function"),
@@ -313,7 +313,7 @@ def test_arguments_of_another_kind_are_refused_before_any_work(given, message, m
 def test_of_several_faces_events_must_name_one(analyzed):
     curves = analyzed[0].curves
     assert isinstance(curves, RecordingCurves)
-    with pytest.raises(InputError, match="names no face"):
+    with pytest.raises(InputError, match="has no track"):
         checked_events([Event("micro", 3, 4, 9)], curves)
 
 

@@ -159,7 +159,7 @@ def test_a_report_without_curves_or_a_face(analyzed, tmp_path):
     assert "There are no curves" in (tmp_path / "two.html").read_text("utf-8")
     assert "There are no curves" not in report_text(analyzed[0])
     empty = replace(again, events=(), faces=(), warnings=(), model=None)
-    assert "no model asked" in report_text(empty)
+    assert "no model used" in report_text(empty)
     with pytest.raises(InputError, match=r"ends in \.html"):
         write_report(again, tmp_path / "a.txt")
     write_report(again, tmp_path / "a.html")

@@ -48,7 +48,7 @@ def test_the_most_confident_expression_is_answered(recording, two, succeed, best
     assert (spotting["confidence"], spotting["method"]) == (0.9, "detector")
     others = next(w["message"] for w in found["warnings"] if w["code"] == "several_expressions")
     assert "shows 4 expressions" in others
-    assert f"{event.kind} at {event.start:.2f} s; the others are a " in others
+    assert f"{event.kind} at {event.start:.2f} s. Others: " in others
     true = {(one.kind, one.onset): one.track for one in two[1].events}[event.kind, event.onset]
     nose = two[1].landmarks(spotting["onset_frame"], true)[2]
     assert np.hypot(*(found["landmarks"]["points"]["nose"] - nose)) < 8, "the face of the event"

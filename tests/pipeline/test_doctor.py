@@ -123,7 +123,7 @@ def test_offline_and_caches(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert "offline" in next(iter(doctor._network())).text
     (_, hub) = doctor._caches()
-    assert (hub.state, hub.cure) == ("note", "set HF_HOME to a folder that can be written")
+    assert (hub.state, hub.cure) == ("note", "set HF_HOME to a writable folder")
 
 
 @pytest.mark.parametrize("shell", SHELLS)

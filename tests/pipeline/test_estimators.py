@@ -115,9 +115,9 @@ def test_a_pipeline_from_frames_to_a_support_vector_machine():
     [
         (np.zeros((4, 10)), "shape"),
         (np.zeros((0, 2352)), "shape"),
-        (np.full((4, 2352), 256), "beyond 0 to 255"),
-        (np.full((4, 2352), -1.0), "beyond 0 to 255"),
-        (np.full((4, 2352), np.nan), "beyond 0 to 255"),
+        (np.full((4, 2352), 256), "outside 0 to 255"),
+        (np.full((4, 2352), -1.0), "outside 0 to 255"),
+        (np.full((4, 2352), np.nan), "outside 0 to 255"),
     ],
 )
 def test_what_is_no_flow_image(images, message):
@@ -128,9 +128,9 @@ def test_what_is_no_flow_image(images, message):
 
 def test_other_refusals():
     images = np.zeros((4, 2352), np.uint8)
-    with pytest.raises(InputError, match="y 3 classes"):
+    with pytest.raises(InputError, match="y has 3 classes"):
         HTNetClassifier("htnet_tiny").fit(images, [0, 1, 1])
-    with pytest.raises(InputError, match="the one class"):
+    with pytest.raises(InputError, match="only the class"):
         HTNetClassifier("htnet_tiny").fit(images, ["a"] * 4)
     with pytest.raises(htnet.errors.UnknownModelError, match="htnet_tiny"):
         HTNetClassifier("htnet_tinny").fit(images, [0, 1, 1, 0])

@@ -135,7 +135,7 @@ def test_saliency_is_drawn_as_it_is_and_on_the_face(answered):
     assert len(plots.plot_saliency(found, image).axes) == 3, "two pictures and the key"
     with pytest.raises(InputError, match="made and spec go together"):
         plots.plot_saliency(found, image, spec=spec)
-    with pytest.raises(InputError, match=r"shape \(28, 28\) for an image of \(14, 14\)"):
+    with pytest.raises(InputError, match=r"shape \(28, 28\), but the image has \(14, 14\)"):
         plots.plot_saliency(found, image[:, :14, :14])
 
 
@@ -261,7 +261,7 @@ def other_things(answered):
         "plot_saliency": [
             ((None, image), "found is None"),
             ((image, image), "found is of type ndarray, not Saliency"),
-            ((found, "image.png"), "image is no array of numbers, but of type str"),
+            ((found, "image.png"), "image is not an array of numbers, but of type str"),
             ((found, None), "image has shape"),
         ],
         "plot_reliability": [
@@ -269,11 +269,11 @@ def other_things(answered):
             (({"a": [1]},), r"found\['a'\] is of type list, not Reliability"),
         ],
         "plot_confusion": [
-            (([[1], [2, 3]], "ab"), "confusion is no array of numbers"),
+            (([[1], [2, 3]], "ab"), "confusion is not an array of numbers"),
             ((np.eye(2), None), "classes is None"),
             ((None, "ab"), "confusion has shape"),
             (([[np.inf, 1], [0, 1]], "ab"), "infinite"),
-            (([[0.7, 0.3], [0.4, 0.6]], "ab"), "numbers with a fraction, such as shares"),
+            (([[0.7, 0.3], [0.4, 0.6]], "ab"), "contains fractions"),
         ],
         "save_figure": [((None, "x.png"), "figure is None"), ((image, "x.png"), "figure is of type ndarray")],
     }

@@ -98,7 +98,7 @@ def test_faces_that_are_not_held_any_more_are_told(two, analyzed, monkeypatch):
     found = analyzer(FrameStream("camera", recording_stream(folder / "two.mp4")))
     (warning,) = (one for one in found.warnings if one.code != "small_face")
     assert (warning.code, len(found.events)) == ("unrecognized", 2)
-    assert "not held any more" in warning.message
+    assert "no longer in memory" in warning.message
 
 
 def test_a_model_that_reads_motion_is_given_it_of_a_stream(two, analyzed, monkeypatch):

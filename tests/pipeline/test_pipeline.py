@@ -177,7 +177,7 @@ def test_pairs_are_read_when_they_are_asked_about(model, pair):
     assert len(list(found)) == 6
     with pytest.raises(InputError, match="samples has 3 entries for 2 pairs"):
         list(predictor.iter_pairs(made(2), samples=["a", "b", "c"]))
-    with pytest.raises(InputError, match="samples has 1 entries, and there are more pairs"):
+    with pytest.raises(InputError, match="samples has 1 entries, but there are more pairs"):
         list(predictor.iter_pairs(made(2), samples=["a"]))
     with pytest.raises(InputError, match="batch_size"):
         predictor.iter_pairs(made(2), batch_size=0)
@@ -186,7 +186,7 @@ def test_pairs_are_read_when_they_are_asked_about(model, pair):
 def test_what_is_no_list_for_pairs_is_refused(model, pair):
     predictor = Predictor(model, landmarks="template")
     for name, given in (("samples", "ab"), ("samples", {0: "a", 1: "b"}), ("landmarks", (None for _ in range(2)))):
-        with pytest.raises(InputError, match=f"{name} is of type .*; give a list with one entry for each pair"):
+        with pytest.raises(InputError, match=f"{name} is of type .*; give a list with one entry per pair"):
             predictor.pairs([pair, pair], **{name: given})
     with pytest.raises(InputError, match=r"samples\[0\] is of type int, not str"):
         predictor.pairs([pair, pair], samples=[0, 1])

@@ -117,7 +117,7 @@ def test_what_cannot_be_scored(data):
     other = Manifest(
         (dataclasses.replace(data.samples[0], label="anger"), *data.samples[1:]), ("anger", *EMOTIONS), "m.csv"
     )
-    with pytest.raises(ManifestError, match=r"1 sample \('a_0_0'\) labeled anger, but htnet_tiny answers negative"):
+    with pytest.raises(ManifestError, match=r"1 sample \('a_0_0'\) labeled anger, but htnet_tiny predicts negative"):
         evaluate(other, fresh(1))
     with pytest.raises(ManifestError, match="without label"):
         evaluate(Manifest((dataclasses.replace(data.samples[0], label=None),), EMOTIONS, "m.csv"), fresh(1))
