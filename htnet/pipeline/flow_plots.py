@@ -55,8 +55,8 @@ def plot_flow(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: flow and face differ in size, ``max_px`` or ``arrows`` is not positive, or the file's ending is not
-            that of a picture format.
+        InputError: flow and face differ in size, ``max_px`` or ``arrows`` is not positive, or the file extension is not
+            a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("flow", flow, Flow, _FLOW)
@@ -106,8 +106,8 @@ def plot_regions(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the network reads the whole face (layout "whole"), the face is not an RGB picture, or the file's
-            ending is not that of a picture format.
+        InputError: the network reads the whole face (layout "whole"), the face is not an RGB picture, or the file
+            extension is not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("made", made, ModelInput, "the input as the preprocessor made it, such as prediction.input")
@@ -164,7 +164,7 @@ def plot_flow_asymmetry(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: flow and face differ in size, or the file's ending is not that of a picture format.
+        InputError: flow and face differ in size, or the file extension is not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("flow", flow, Flow, _FLOW)

@@ -52,8 +52,7 @@ def plot_attention(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: there are no maps, the image has another shape, or the file's ending is not that of a picture
-            format.
+        InputError: there are no maps, the image has another shape, or the file extension is not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("maps", maps, Sequence, "what htnet.models.attention_maps returned")
@@ -96,7 +95,7 @@ def plot_rollout(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the image has another shape, or the file's ending is not that of a picture format.
+        InputError: the image has another shape, or the file extension is not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("rollout", rollout, AttentionRollout, "what htnet.models.attention_rollout returned")
@@ -133,8 +132,8 @@ def plot_saliency(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the image has another shape, only one of ``made`` and ``spec`` is given, or the file's ending is not
-            that of a picture format.
+        InputError: the image has another shape, only one of ``made`` and ``spec`` is given, or the file extension is
+            not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("found", found, Saliency, "what htnet.models.occlusion or htnet.models.integrated_gradients returned")

@@ -55,7 +55,7 @@ def plot_prediction(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending is not that of a picture format.
+        InputError: the file extension is not a picture format.
     """
     read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
     check_outputs(path, overwrite=overwrite, inputs=read)
@@ -98,7 +98,7 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending is not that of a picture format.
+        InputError: the file extension is not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type(
@@ -145,7 +145,7 @@ def plot_reliability(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: there is nothing to draw, or the file's ending is not that of a picture format.
+        InputError: there is nothing to draw, or the file extension is not a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("found", found, Mapping, "{title: bins}, bins of htnet.evaluation.calibration.reliability")
@@ -229,8 +229,8 @@ def plot_confusion(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending is not that of a picture format, or ``confusion`` does not hold (C, C) counts for
-            C classes.
+        InputError: the file extension is not a picture format, or ``confusion`` does not hold (C, C) counts for C
+            classes.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("classes", classes, Sequence, "a name for each class")
@@ -295,7 +295,7 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
 
     Raises:
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the extension is not that of a picture format.
+        InputError: the file extension is not a picture format.
     """
     path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)

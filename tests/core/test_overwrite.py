@@ -433,7 +433,7 @@ def test_loso_keeps_the_results_of_more_seeds(inputs, tmp_path):
     recipe = dataclasses.replace(get_recipe("default"), epochs=1)
     run(recipe=recipe, seeds=1)
     run(recipe=recipe, seeds=2)  # more loses nothing
-    with pytest.raises(OverwriteError, match="seeds 1 too"):
+    with pytest.raises(OverwriteError, match="also contains results of the seeds 1"):
         run(recipe=recipe, seeds=1)
     run(recipe=recipe, seeds=1, overwrite=True)
 

@@ -172,7 +172,7 @@ def test_a_face_that_is_seen_too_briefly_is_told(rng):
     (warning,) = found.warnings
     assert warning.code == "too_short"
     assert "A face was followed for 6 frames (0.17 s)" in warning.message
-    assert f"from {SHORTEST:g} s on" in warning.message
+    assert f"for {SHORTEST:g} s or more" in warning.message
     assert curves_of(Scene(lambda time: [Face(300, 180)], np.arange(12) / 30, rng)).warnings == ()
 
 
