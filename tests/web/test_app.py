@@ -160,11 +160,11 @@ def test_an_answer_later(serving):
         (pair(), {"model": "one"}, "'model'"),
         (pair(), {"always": "yes"}, "always is 'yes'"),
         (pair(), {"bit_depth": "9"}, "bit_depth is '9'"),
-        (pair(), {"fps": "25"}, "fps goes with a video"),
+        (pair(), {"fps": "25"}, "fps is only for a video"),
         ({"video": ("a.mp4", b"x")}, {"fps": "nan"}, "fps is nan"),
         ({"video": ("a.mp4", b"x")}, {"fps": "fast"}, "fps is 'fast'"),
         ({"video": ("a.mp4", b"x")}, {"look": "all"}, "look is 'all'"),
-        ({"video": ("a.mp4", b"x")}, {"bit_depth": "12"}, "bit_depth goes with two pictures"),
+        ({"video": ("a.mp4", b"x")}, {"bit_depth": "12"}, "bit_depth is only for two pictures"),
     ],
 )
 def test_a_wrong_form_is_refused(serving, files, data, said):
