@@ -94,5 +94,5 @@ def test_bad_input_is_named():
         grade_scores([0, 1], [0, 1], ["a"], NAMES)
     with pytest.raises(InputError, match="resamples is 0"):
         grade_scores([0, 1], [0, 1], ["a", "b"], NAMES, resamples=0)
-    with pytest.raises(InputError, match="not a class of 0..5"):
+    with pytest.raises(InputError, match="not a class index in 0..5"):
         grade_scores([0, 6], [0, 1], ["a", "b"], NAMES)
