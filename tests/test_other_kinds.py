@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from htnet import Predictor, cli
+from htnet import Predictor, calibration, cli, metrics, preprocess
 from htnet.core.arrays import real_array
 from htnet.core.errors import FrameError, HtnetError, InputError, LandmarkError, ManifestError
 from htnet.core.fields import flag, function, one_of, optional
@@ -19,7 +20,7 @@ from htnet.data.prepare import prepare
 from htnet.preprocess import read_frame
 from htnet.recordings import load_detector
 from htnet.recordings.measure import FEATURES
-from htnet.types import Landmarks, Landmarks68
+from htnet.types import Flow, Landmarks, Landmarks68, PreprocessSpec
 from tests.support.pairs import POINTS, QUICK, face, face_pair, save, tiny_model
 from tests.support.paths import ROOT
 
@@ -181,3 +182,78 @@ def test_children_of_an_unguarded_script_say_what_is_wrong(tmp_path):
     assert 'Put its statements under `if __name__ == "__main__":`' in done.stderr
     assert "Another process is running" not in done.stderr
     assert "cannot be started" not in done.stderr
+
+
+def masked(values):
+    """An array of `numpy.ma` whose first value is masked."""
+    array = np.ma.masked_array(values)
+    array[(0,) * array.ndim] = np.ma.masked
+    return array
+
+
+GRAY, FIELD = np.full((32, 32), 9, np.uint8), np.ones((2, 32, 32), np.float32)
+FIVE = np.array(POINTS, np.float64)
+#: Every function of `htnet.preprocess` and `htnet.metrics` that takes arrays, and what it is given.
+WITH_MASKS = {
+    "tvl1_flow onset": lambda: preprocess.tvl1_flow(masked(GRAY), GRAY),
+    "tvl1_flow apex": lambda: preprocess.tvl1_flow(GRAY, masked(GRAY)),
+    "compute_flow": lambda: preprocess.compute_flow(GRAY, masked(GRAY)),
+    "displace": lambda: preprocess.displace(masked(GRAY), FIELD),
+    "displace by": lambda: preprocess.displace(GRAY, masked(FIELD)),
+    "Flow": lambda: Flow(masked(FIELD), "array"),
+    "color_wheel": lambda: preprocess.color_wheel(masked(FIELD)),
+    "optical_strain": lambda: preprocess.optical_strain(masked(FIELD)),
+    "flow_magnitude": lambda: preprocess.flow_magnitude(masked(FIELD)),
+    "flow_orientation": lambda: preprocess.flow_orientation(masked(FIELD)),
+    "hoof": lambda: preprocess.hoof(masked(FIELD)),
+    "remove_head_motion": lambda: preprocess.remove_head_motion(masked(FIELD), FIVE),
+    "remove_head_motion at": lambda: preprocess.remove_head_motion(FIELD, masked(FIVE)),
+    "head_boxes": lambda: preprocess.head_boxes(masked(FIVE), "nose", 32, 32),
+    "face_regions": lambda: preprocess.face_regions(32, masked(FIVE)),
+    "is_motionless": lambda: preprocess.is_motionless(masked(np.zeros((28, 28, 3), np.uint8))),
+    "write_flow_image": lambda: preprocess.write_flow_image("a.png", masked(np.zeros((28, 28, 3), np.uint8))),
+    "clahe": lambda: preprocess.clahe(masked(GRAY)),
+    "temporal_interpolation": lambda: preprocess.temporal_interpolation(masked(FIELD), 3),
+    "temporal_interpolation at": lambda: preprocess.temporal_interpolation(FIELD, 3, masked([0.0, 1.0])),
+    "encode_motion": lambda: preprocess.encode_motion(masked(np.zeros((16, 64), np.float32)), PreprocessSpec()),
+    "scale_points": lambda: preprocess.scale_points(masked(FIVE), 2),
+    "transform_points": lambda: preprocess.transform_points(np.eye(2, 3), masked(FIVE)),
+    "transform_points by": lambda: preprocess.transform_points(masked(np.eye(2, 3)), FIVE),
+    "similarity": lambda: preprocess.similarity(masked(FIVE), FIVE),
+    "similarity to": lambda: preprocess.similarity(FIVE, masked(FIVE)),
+    "fit_alignment": lambda: preprocess.fit_alignment(Landmarks(masked(FIVE), "array")),
+    "fit_alignment to": lambda: preprocess.fit_alignment(Landmarks(FIVE, "array"), template=masked(FIVE)),
+    "Alignment.map": lambda: preprocess.Alignment(np.eye(2, 3), (8, 8)).map(masked(FIVE)),
+    "Alignment.unmap": lambda: preprocess.Alignment(np.eye(2, 3), (8, 8)).unmap(masked(FIVE)),
+    "TemplateLandmarks": lambda: preprocess.TemplateLandmarks(masked(FIVE)),
+    "estimate_68": lambda: preprocess.estimate_68(Landmarks(masked(FIVE), "array")),
+    "read_frame": lambda: read_frame(masked(face())),
+    "read_pair": lambda: preprocess.read_pair(face(), masked(face())),
+    "published_input": lambda: preprocess.published_input(face(), masked(face()), None),
+    "published_input at": lambda: preprocess.published_input(face(), face(), masked(FIVE)),
+    "confusion_matrix": lambda: metrics.confusion_matrix(masked([1, 0]), [1, 0], 2),
+    "confusion_matrix of": lambda: metrics.confusion_matrix([1, 0], masked([1, 0]), 2),
+    "score": lambda: metrics.score(masked([1, 0]), [1, 0], 2),
+    "class_indexes": lambda: metrics.class_indexes(masked([1, 0]), 2, "truth"),
+    **{name: partial(getattr(metrics, name), masked(np.eye(2, dtype=int))) for name in ("uf1", "uar", "accuracy")},
+    **{name: partial(getattr(metrics, name), masked(np.eye(2)[None])) for name in ("uf1_of_each", "uar_of_each")},
+    "match_intervals": lambda: metrics.match_intervals(masked([[0, 9]]), [(0, 9)]),
+    "match_intervals with": lambda: metrics.match_intervals([(0, 9)], masked([[0, 9]])),
+    "apply_temperature": lambda: calibration.apply_temperature(masked(np.full((2, 2), 0.5)), 1.0),
+    "apply_temperature of": lambda: calibration.apply_temperature(np.full((2, 2), 0.5), masked([1.0, 2.0])),
+}
+
+
+@pytest.mark.parametrize("name", WITH_MASKS)
+def test_masked_values_are_refused(name, tmp_path, monkeypatch):
+    """NumPy would compute with the numbers under the mask."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HtnetError, match=r"(has|have) masked values; fill them first: array\.filled"):
+        WITH_MASKS[name]()
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_of_numpy_ma_without_masked_values_are_plain():
+    plain = preprocess.compute_flow(GRAY, GRAY).uv
+    assert np.array_equal(preprocess.tvl1_flow(np.ma.masked_array(GRAY), GRAY).numpy(), plain)
+    assert metrics.uf1(np.ma.masked_array(np.eye(2, dtype=int))) == 1

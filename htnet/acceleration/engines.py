@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol, cast
@@ -14,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from htnet.acceleration.graph import Graph, draw, export_onnx, export_program
+from htnet.acceleration.graph import Graph, as_written, draw, export_onnx, export_program
 from htnet.acceleration.packing import large_weights, widened
-from htnet.core.errors import ModelError, cause, did_you_mean
+from htnet.core.errors import HtnetError, ModelError, cause, did_you_mean
 from htnet.core.optional import installed, require
 from htnet.models import EmotionModel
 from htnet.models.input_range import refuse_not_finite, require_tensor
@@ -175,7 +176,20 @@ class EngineRunner:
 
     def __init__(self, graph: Graph, proto: Any, backend: str) -> None:
         self.backend, self._name, self.inputs = backend, graph.model_name, graph.inputs
-        self._engine = ENGINES[backend](proto, torch.get_num_threads())
+        with self._own_errors("does not take"):
+            self._engine = ENGINES[backend](proto, torch.get_num_threads())
+
+    @contextmanager
+    def _own_errors(self, what: str) -> Iterator[None]:
+        """Tell errors of the engine in htnet's words."""
+        try:
+            yield
+        except HtnetError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"The backend {self.backend!r} {what} {self._name} ({cause(error)}). Use backend='torch'."
+            ) from error
 
     def __call__(self, x: Tensor, extras: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         """All outputs by name.
@@ -192,23 +206,41 @@ class EngineRunner:
                 f"{self._name} runs in {self.backend}, on the CPU, but got images on {x.device}. Give images on the "
                 "CPU, or optimize without backend."
             )
-        arrays = {"image": x.detach().resolve_neg().numpy()}
+        arrays = {"image": array_of(self._name, self.backend, x)}
         for info in self.inputs[1:]:
             sizes, value = info.sizes(x.shape[0]), extras.get(info.name)
             if value is not None:
-                require_tensor(self._name, info.name, value)
+                require_tensor(self._name, info.name, value, x.device)
             if value is None and info.name == "motion":
                 value = x.new_zeros(sizes)  # the models treat zeros as no motion
             if value is None or tuple(value.shape) != sizes:
                 got = f"no {info.name}" if value is None else f"{info.name} of shape {tuple(value.shape)}"
                 raise ModelError(f"{self._name} got {got} for {x.shape[0]} images; give {sizes}.")
-            if value.is_complex():
-                raise ModelError(f"{self._name} got {info.name} of {value.dtype}; give real numbers, float32.")
-            value = value.detach().float().cpu().resolve_neg()
             refuse_not_finite(self._name, info.name, value, "finite numbers")
-            arrays[info.name] = value.numpy()
+            arrays[info.name] = array_of(self._name, self.backend, value.float())
         read = {name: value for name, value in arrays.items() if name in self._engine.reads}
-        return {name: torch.from_numpy(values) for name, values in self._engine.run(read).items()}
+        with self._own_errors("could not run"):
+            return {name: torch.from_numpy(values) for name, values in self._engine.run(read).items()}
+
+
+def array_of(name: str, backend: str, x: Tensor) -> npt.NDArray[np.float32]:
+    """The values of a tensor, for an engine.
+
+    Args:
+        name: of the model.
+        backend: the engine.
+        x: float32, on the CPU.
+
+    Raises:
+        ModelError: the tensor has no values of its own.
+    """
+    try:
+        return x.detach().resolve_neg().numpy()
+    except (RuntimeError, TypeError):
+        raise ModelError(
+            f"{name} runs in {backend}, which reads plain tensors; torch.vmap and the other transforms of torch.func "
+            "give none. Optimize it without backend."
+        ) from None
 
 
 def make_engine(model: EmotionModel, backend: str) -> EngineRunner:
@@ -237,10 +269,11 @@ def _precision_of(model: EmotionModel) -> str:
 
 def _written(model: EmotionModel) -> tuple[Graph, Any]:
     """The graph of a model and its ONNX form, quantized where the model is."""
-    net = widened(cast(nn.Module, model.network)) if _precision_of(model) == "int8" else None
-    graph = Graph(model, net=net)
-    proto = export_onnx(graph, export_program(graph))
-    return graph, proto if net is None else quantized(proto, large_weights(net))
+    with as_written():
+        net = widened(cast(nn.Module, model.network)) if _precision_of(model) == "int8" else None
+        graph = Graph(model, net=net)
+        proto = export_onnx(graph, export_program(graph))
+        return graph, proto if net is None else quantized(proto, large_weights(net))
 
 
 def fastest(model: EmotionModel, plain: Callable[..., Any]) -> tuple[EngineRunner | None, dict[str, float]]:
@@ -264,14 +297,15 @@ def fastest(model: EmotionModel, plain: Callable[..., Any]) -> tuple[EngineRunne
     graph, proto = _written(model)
     runners = {name: EngineRunner(graph, proto, name) for name in ready}
     inputs = runners[ready[0]].inputs
-    image, *rest = draw(inputs, 1)
+    with as_written():
+        image, *rest = draw(inputs, 1)
     extras = {info.name: value for info, value in zip(inputs[1:], rest, strict=True)}
     ways: dict[str, Callable[[], object]] = {
         "torch": lambda: plain(image, **extras),
         **{name: lambda run=run: run(image, extras) for name, run in runners.items()},  # type: ignore[misc]
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    with torch.no_grad():
+    with as_written():
         for number in range(1 + CALLS):
             for name, way in ways.items():
                 start = time.perf_counter()

@@ -50,7 +50,7 @@ class FusedLinear(Product):
         large: `htnet.acceleration.packing.pack` gives it packed weights.
     """
 
-    weight: nn.Parameter | None
+    weight: nn.Parameter
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, large: bool = False) -> None:
         super().__init__()
@@ -64,7 +64,6 @@ class FusedLinear(Product):
 
     def dense(self) -> Tensor:
         """The weights (out, in)."""
-        assert self.weight is not None  # only packed ones give their plain weights up
         return self.weight
 
 

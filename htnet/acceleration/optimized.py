@@ -6,18 +6,20 @@ import copy
 import inspect
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from htnet.acceleration.compiled import COMPILE_MODES, make_runner
-from htnet.acceleration.engines import EngineRunner, check_backend, fastest, make_engine
+from htnet.acceleration.engines import EngineRunner, array_of, check_backend, fastest, make_engine
 from htnet.acceleration.fusion import fuse
 from htnet.acceleration.layers import Precision
-from htnet.acceleration.packing import pack, plain, unpack
-from htnet.acceleration.tiled import changes_in_place
+from htnet.acceleration.packing import is_packed, pack, plain, unpack
+from htnet.acceleration.watch import Watch, weights_of
 from htnet.core.errors import ModelError, did_you_mean
+from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.models.base import model_of, refuse_unusable_weights
 
@@ -31,8 +33,12 @@ class _FusedError(ModelError, AttributeError):
 class OptimizedModel(EmotionModel):
     """A fused model, for inference only: same input, same scores, same labels.
 
-    Made by `htnet.optimize`, or loaded by `htnet.load_pretrained`. Scores are float32 (float64 of a float64 model) and
-    carry no gradient.
+    Made by `htnet.optimize`, or loaded by `htnet.load_pretrained`. Scores are float32 (float64 of a float64 model),
+    under `torch.autocast` too, and carry no gradient.
+
+    Its parameters are those of the fused network, from the start. On x86 processors the large ones of float32 and
+    bfloat16 are packed: opaque tensors of the same shape, which few operations of PyTorch take. `state_dict` has plain
+    copies of them, and `load_state_dict` takes those.
 
     Attributes:
         architecture: class of the model it came from.
@@ -63,11 +69,10 @@ class OptimizedModel(EmotionModel):
         self._high = precision.high
         self._runner: Callable[..., Tensor] | None = None
         self._engine: EngineRunner | None = None
-        self._engine_of: tuple[int, ...] = ()
+        self._made_of: Watch | None = None
         self._building = threading.Lock()
         super().train(False)
 
-    @torch.no_grad()
     def forward(
         self,
         x: Tensor,
@@ -91,21 +96,41 @@ class OptimizedModel(EmotionModel):
         Raises:
             ModelError: shape or type do not fit, or there are no maps.
         """
+        self._refuse_recording()
         x = self.check_image(x)
         given = self._by_name(extra, inputs)
         if return_units and not self.action_units:
             raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
-        # Engines end on an empty batch, some with the whole process.
-        if self.backend != "torch" and not return_maps and x.shape[0]:
-            found = self._in_engine()(x, given)
-            return (found["scores"], found["units"]) if return_units else found["scores"]
-        if return_units:
-            return self.network(x, *extra, return_units=True, **inputs)
-        if not return_maps:
-            return (self.network if self.compiled is None else self._run())(x, *extra, **inputs)
-        if not self.offers_maps:
+        if return_maps and not self.offers_maps:
             raise ModelError(f"{self.name} offers no maps. Leave return_maps out.")
-        return self.network(x, *extra, return_maps=True, **inputs)
+        kind = x.device.type
+        mixed = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        with torch.no_grad(), torch.autocast(kind, enabled=False) if mixed else nullcontext():
+            # Engines end on an empty batch, some with the whole process.
+            if self.backend != "torch" and not return_maps and x.shape[0]:
+                array_of(self.name, self.backend, x)  # refused before an engine is made
+                found = self._in_engine()(x, given)
+                return (found["scores"], found["units"]) if return_units else found["scores"]
+            if return_maps or return_units:
+                named = {"return_maps": True} if return_maps else {"return_units": True}
+                return self.network(x, *extra, **named, **inputs)
+            return (self.network if self.compiled is None else self._run())(x, *extra, **inputs)
+
+    def _refuse_recording(self) -> None:
+        """Refuse what records the call: graphs lack the products of packed weights, and engines."""
+        if torch.jit.is_tracing():
+            raise ModelError(self._not_recorded("torch.jit.trace"))
+        if torch.compiler.is_compiling() and (self.backend != "torch" or is_packed(self.network)):
+            _refuse_compiler(self._not_recorded("torch.compile and torch.export"))
+
+    def _not_recorded(self, by: str) -> str:
+        return (
+            f"{self.name} is optimized and cannot be recorded by {by}. Give compile=True to htnet.optimize to compile "
+            "it, or write it with htnet.export.export_model."
+        )
+
+    def __prepare_scriptable__(self) -> NoReturn:  # what torch.jit.script calls first
+        raise ModelError(self._not_recorded("torch.jit.script"))
 
     def _by_name(self, extra: tuple[Tensor | None, ...], inputs: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
         """Extra inputs by name; unknown names are refused here, because engines would ignore them."""
@@ -128,6 +153,10 @@ class OptimizedModel(EmotionModel):
         """The type that images are converted to."""
         return self._high
 
+    def _device(self) -> torch.device | None:
+        first = next(self.network.parameters(), None)
+        return None if first is None else first.device  # replicas of `nn.DataParallel` have none
+
     def compile_as(self, mode: str | None) -> None:
         """Compile from the next call on, once for every new shape; None goes back to plain calls.
 
@@ -135,8 +164,11 @@ class OptimizedModel(EmotionModel):
             mode: one of `COMPILE_MODES`.
         """
         self.compiled, self._runner = mode, None
-        # Compilers want to see the plain weights.
-        (unpack if mode is not None else pack)(self.network)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Pack the weights for plain calls by PyTorch; compilers and exporters want to see plain ones."""
+        (pack if self.compiled is None and self.backend == "torch" else unpack)(self.network)
 
     def run_in(self, backend: str) -> None:
         """Run in another engine from the next call on.
@@ -149,26 +181,34 @@ class OptimizedModel(EmotionModel):
             MissingExtraError: it is not installed.
         """
         check_backend(backend)
+        refuse_after_fork()
         if backend == "torch":
-            self.backend, self.backend_ms, self._engine = "torch", {}, None
+            self.backend, self.backend_ms, self._engine, self._made_of = "torch", {}, None, None
+            self._arrange()
             return
-        if (device := next(self.parameters()).device).type != "cpu":
+        device = self._device()
+        if device is not None and device.type != "cpu":
             raise ModelError(f"backend={backend!r} runs on the CPU, {self.name} is on {device}. Move it first.")
-        engine, times = fastest(self, self.network) if backend == "auto" else (make_engine(self, backend), {})
-        self._engine, self.backend_ms, self._engine_of = engine, times, self._weights_seen()
-        self.backend = "torch" if engine is None else engine.backend
+        try:
+            if backend == "auto":
+                pack(self.network)
+                engine, times = fastest(self, self.network)
+            else:
+                engine, times = make_engine(self, backend), {}
+            self._engine, self.backend_ms = engine, times
+            self.backend = "torch" if engine is None else engine.backend
+        finally:  # what is refused leaves the model in the one it had
+            self._arrange()
+        self._made_of = None if engine is None else Watch(weights_of(self.network))
 
     def _in_engine(self) -> EngineRunner:
         """The engine; it is made again for a copy, and for weights that were loaded or changed after it was made."""
         with self._building:
-            now = self._weights_seen()
-            if self._engine is None or self._engine_of != now:
-                self._engine, self._engine_of = make_engine(self, self.backend), now
+            weights = weights_of(self.network)
+            if self._engine is None or self._made_of is None or not self._made_of.unchanged(weights):
+                watch = Watch(weights)
+                self._engine, self._made_of = make_engine(self, self.backend), watch
             return self._engine
-
-    def _weights_seen(self) -> tuple[int, ...]:
-        """Of every tensor of the network, see `changes_in_place`."""
-        return tuple(map(changes_in_place, (*self.network.parameters(), *self.network.buffers())))
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Load weights as in any module; an engine is made again afterwards."""
@@ -182,9 +222,14 @@ class OptimizedModel(EmotionModel):
         return plain(self.network).cpu()
 
     def _run(self) -> Callable[..., Tensor]:
-        if self._runner is None:
-            assert self.compiled is not None
-            self._runner = make_runner(self.network, self.compiled)
+        assert self.compiled is not None
+        if self.compiled != "cudagraphs":
+            self._runner = self._runner or make_runner(self.network, self.compiled)
+            return self._runner
+        # A graph reads the memory that weights had when it was captured.
+        weights = weights_of(self.network)
+        if self._runner is None or self._made_of is None or not self._made_of.unchanged(weights):
+            self._runner, self._made_of = make_runner(self.network, self.compiled), Watch(weights, sampled=False)
         return self._runner
 
     def train(self, mode: bool = True) -> OptimizedModel:
@@ -267,12 +312,10 @@ class OptimizedModel(EmotionModel):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_runner": None, "_engine": None, "_building": None}
+        return {**self.__dict__, "_runner": None, "_engine": None, "_made_of": None, "_building": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(
-            {"backend": "torch", "backend_ms": {}, "_engine_of": (), **state, "_building": threading.Lock()}
-        )
+        super().__setstate__({"backend": "torch", "backend_ms": {}, **state, "_building": threading.Lock()})
 
     def _refuse(self, what: str) -> NoReturn:
         raise ModelError(self._refusal(what))
@@ -281,10 +324,17 @@ class OptimizedModel(EmotionModel):
         return f"{self.name} is optimized and cannot {what}: its layers are fused for inference. {_CURE}"
 
 
+@torch.compiler.disable
+def _refuse_compiler(message: str) -> NoReturn:
+    """Raise a `ModelError` outside the graph, where compilers let it pass."""
+    raise ModelError(message)
+
+
 #: What ``dtype`` of `optimize` can be, by name too.
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
 
+@torch.inference_mode(False)  # PyTorch counts no changes in place of tensors that are made in it
 def optimize(
     model: EmotionModel,
     dtype: torch.dtype | str | None = None,
@@ -323,6 +373,7 @@ def optimize(
     """
     mode = _mode(compile)
     check_backend(backend)
+    refuse_after_fork()
     if mode is not None and backend != "torch":
         raise ModelError(f"compile={compile!r} is PyTorch's, but backend={backend!r} is another engine. Give only one.")
     if not isinstance(model, EmotionModel):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import platform
-import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -24,7 +23,6 @@ PACKABLE = (torch.float32, torch.bfloat16)
 #: Number of input rows that weights are packed for; packed weights work with any number. Among 1, 4, 16, 32 and 128,
 #: this was the fastest at 1 and at 128 rows.
 PACKED_FOR = 4
-_PACKING = threading.Lock()
 
 
 @cache
@@ -48,80 +46,85 @@ class PackedLinear(FusedLinear):
     """float32 or bfloat16 weights, on the CPU in oneDNN's own order.
 
     Weights as they lie are reordered at every product. At one row that halves the speed at which bfloat16 is read; at
-    128 rows packed float32 is faster by a fifth. The plain weights are given up for the packed ones, and made again
-    whenever they are requested: to save, to copy, to move.
+    128 rows packed float32 is faster by a fifth. The parameter ``weight`` holds the packed weights themselves, as an
+    opaque tensor of the same shape: there is one copy. It is plain in what is saved, copied or moved. A parameter that
+    is put in its place is used as it lies.
+
+    Attributes:
+        packed: whether the weights were packed; `torch.compile` cannot tell from the tensor.
     """
 
+    packed = False
+
     def __init__(self, product: FusedLinear) -> None:
-        assert product.weight is not None
-        super().__init__(product.weight, product.bias, product.bias.dtype, large=product.large)
-        self._packed: Tensor | None = None
+        super().__init__(product.dense(), product.bias, product.bias.dtype, large=product.large)
+        self.pack()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        packed = self._pack(x)
-        return super().forward(x) if packed is None else _pointwise(x, packed, self.bias, "none")
+        weight = self.weight
+        return _pointwise(x, weight, self.bias, "none") if weight.is_mkldnn else super().forward(x)
 
     def gelu(self, x: Tensor) -> Tensor:
         """The product and a GELU, (..., in) to (..., out)."""
-        packed = self._pack(x)
-        return super().gelu(x) if packed is None else _pointwise(x, packed, self.bias, "gelu")
+        weight = self.weight
+        return _pointwise(x, weight, self.bias, "gelu") if weight.is_mkldnn else super().gelu(x)
 
     def added(self, x: Tensor, to: Tensor) -> Tensor:
         """The product added to ``to``; x (..., in), ``to`` (..., out)."""
-        packed = self._pack(x)
-        if packed is None:
+        weight = self.weight
+        if not weight.is_mkldnn:
             return super().added(x, to)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, to, packed, self.bias, "add")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, to, weight, self.bias, "add")
         return out
 
-    def _pack(self, x: Tensor) -> Tensor | None:
-        """The packed weights, made at the first product on the CPU; None if products take plain ones."""
-        if self._packed is not None:
-            return self._packed
-        if x.device.type != "cpu" or not can_pack(self.bias.dtype):
-            return None
-        with _PACKING:
-            if self._packed is None and self.weight is not None:
-                packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), PACKED_FOR)
-                self._packed, self.weight = packed, None
-        return self._packed
+    def pack(self) -> None:
+        """Pack plain weights, if they are on the CPU and there are packed products of their type."""
+        weight = self.weight
+        if not weight.is_mkldnn and weight.device.type == "cpu" and can_pack(weight.dtype):
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), PACKED_FOR)
+            self.weight, self.packed = nn.Parameter(packed, requires_grad=False), True
 
     def dense(self) -> Tensor:
         """The weights (out, in)."""
-        with _PACKING:
-            return super().dense() if self._packed is None else self._packed.to_dense()
+        weight = self.weight
+        return weight.to_dense() if weight.is_mkldnn else weight
 
     def unpack(self) -> None:
         """Have plain weights again."""
-        with _PACKING:
-            if self._packed is not None:
-                self.weight = nn.Parameter(self._packed.to_dense(), requires_grad=False)
-                self._packed = None
+        self.weight, self.packed = _plain(self.weight), False
 
     def unpacked(self) -> FusedLinear:
         """The plain product of the same weights."""
-        self.unpack()
-        assert self.weight is not None
-        return FusedLinear(self.weight, self.bias, self.bias.dtype, large=self.large)
+        return FusedLinear(self.dense(), self.bias, self.bias.dtype, large=self.large)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        if self._packed is not None:
-            destination[prefix + "weight"] = self._packed.to_dense()
         super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.weight.is_mkldnn:
+            destination[prefix + "weight"] = self.dense()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.unpack()
         super()._load_from_state_dict(*args, **kwargs)
+        self.pack()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:
         self.unpack()
         super()._apply(fn, recurse)
+        self.pack()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        self.unpack()
-        return self.__dict__.copy()
+        plain = {"_parameters": {**self._parameters, "weight": _plain(self.weight)}, "packed": False}
+        return {**self.__dict__, **plain}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.pack()
+
+
+def _plain(weight: nn.Parameter) -> nn.Parameter:
+    return nn.Parameter(weight.to_dense(), requires_grad=False) if weight.is_mkldnn else weight
 
 
 def _pointwise(x: Tensor, packed: Tensor, bias: Tensor, after: str) -> Tensor:
@@ -145,6 +148,11 @@ def unpack(network: nn.Module) -> None:
     """Undo `pack`, in place."""
     _replace_each(network, lambda part: Convolution(part.product) if isinstance(part, TiledConvolution) else None)
     _replace_each(network, lambda part: part.unpacked() if isinstance(part, PackedLinear) else None)
+
+
+def is_packed(network: nn.Module) -> bool:
+    """Whether a network has packed weights, which compilers and exporters do not take."""
+    return any(isinstance(part, PackedLinear) and part.packed for part in network.modules())
 
 
 def plain(network: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.acceleration.layers import Convolution, FusedLinear
+from htnet.acceleration.watch import Watch
 
 #: Side of a tile of the output, and of the area of the input that it reads.
 TILE, READ = 4, 6
@@ -45,11 +46,6 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.from_numpy(np.kron(part, part)) for part in (output, weights, inputs))  # type: ignore[return-value]
 
 
-def changes_in_place(weight: Tensor | None) -> int:
-    """PyTorch's count of the changes in place of a tensor; inference tensors and packed weights have none."""
-    return 0 if weight is None or weight.is_inference() else weight._version
-
-
 class TiledConvolution(Convolution):
     """`Convolution` in float32 that computes large maps, or many maps, tile by tile.
 
@@ -62,7 +58,7 @@ class TiledConvolution(Convolution):
     def __init__(self, product: FusedLinear) -> None:
         super().__init__(product)
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
-        self._made_of = 0
+        self._made_of: Watch | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H, W), both with channels last in memory."""
@@ -93,13 +89,14 @@ class TiledConvolution(Convolution):
     def _make(self) -> tuple[Tensor, Tensor, Tensor]:
         """Transformed weights (36, C, C') and the matrices of input and output."""
         with _MAKING:
-            now = changes_in_place(self.product.weight)
-            if self._made is None or self._made_of != now:
+            read = (self.product.weight,)
+            if self._made is None or self._made_of is None or not self._made_of.unchanged(read):
+                watch = Watch(read)
                 dense = self.product.dense()
                 to_output, to_weights, to_input = _transforms()
                 places = dense.detach().double().view(len(dense), 9, -1).permute(1, 2, 0)
                 weights = (to_weights @ places.flatten(1)).view(READ**2, *places.shape[1:])
-                self._made_of = now
+                self._made_of = watch
                 self._made = (weights.to(dense.dtype), to_input.to(dense.dtype), to_output.to(dense.dtype))
             return self._made
 
@@ -113,7 +110,7 @@ class TiledConvolution(Convolution):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": None}
+        return {**self.__dict__, "_made": None, "_made_of": None}
 
 
 def tiled(part: nn.Module) -> TiledConvolution | None:

@@ -10,6 +10,21 @@ import numpy.typing as npt
 from htnet.core.errors import HtnetError, InputError, LandmarkError
 
 
+def refuse_masked(values: object, what: str, error: type[HtnetError] = InputError) -> None:
+    """Refuse arrays of `numpy.ma` with masked values: NumPy would compute with the numbers under the mask.
+
+    Args:
+        values: what was given; anything else passes.
+        what: the start of the message, such as "The onset has".
+        error: what is raised.
+
+    Raises:
+        HtnetError: of the type ``error``: a value is masked.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise error(f"{what} masked values; fill them first: array.filled(0).")
+
+
 def real_array(
     values: npt.ArrayLike, what: str, error: type[HtnetError] = InputError, cure: str = "lists or an array of them"
 ) -> npt.NDArray[np.float32]:
@@ -23,8 +38,9 @@ def real_array(
 
     Raises:
         HtnetError: of the type ``error``: the values are complex numbers, strings or objects, lists of different
-            lengths, or a tensor without plain values (sparse, meta).
+            lengths, an array with masked values, or a tensor without plain values (sparse, meta).
     """
+    refuse_masked(values, f"{what} have", error)
     given: Any = values
     try:
         found = np.asarray(given.detach().cpu() if callable(getattr(given, "detach", None)) else given)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import checked_points
+from htnet.core.arrays import checked_points, refuse_masked
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
 from htnet.core.fields import Checked, Rule, checked, flag, one_of, whole
@@ -208,6 +208,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         """Check shape and values."""
+        refuse_masked(self.uv, f"Flow ({self.method}) has", FlowError)
         uv = np.asarray(self.uv, dtype=np.float32)
         if uv.ndim != 3 or uv.shape[0] != 2:
             raise FlowError(f"Flow has shape {uv.shape}; give (2, H, W) = (u, v) in px.")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.types import Float64Array
@@ -156,6 +157,7 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
         InputError: no samples, numbers that are not probabilities, or temperatures that are not positive and finite.
     """
     chances = _probabilities(probabilities)
+    refuse_masked(temperature, "Temperatures have")
     by = np.asarray(temperature)
     if by.dtype.kind not in "iuf" or by.shape not in ((), (len(chances),)):
         raise InputError(f"temperature is {temperature!r}; give one number, or one for each of {len(chances)} samples.")
@@ -193,6 +195,7 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
 
 
 def _matrix(values: npt.ArrayLike, name: str) -> Float64Array:
+    refuse_masked(values, f"{name} have")
     matrix = np.asarray(values)
     if matrix.ndim != 2 or not matrix.size or matrix.dtype.kind not in "iuf":
         raise InputError(

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import InputError
 
 #: Onset and offset, whole frames or whole milliseconds, both included.
@@ -74,6 +75,7 @@ def match_intervals(
     """
     least = exact_threshold(iou)
     for name, spans in (("true", truth), ("predicted", predicted)):
+        refuse_masked(spans, f"The {name} intervals have")
         for onset, offset in spans:
             if offset < onset:
                 raise InputError(f"A {name} interval ends at {offset}, before it begins at {onset}. Correct it.")

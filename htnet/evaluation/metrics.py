@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import InputError
 from htnet.core.types import Float64Array
 
@@ -146,6 +147,7 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     Raises:
         InputError: no samples, another shape, not integers, or a number that is not a class index.
     """
+    refuse_masked(values, f"{name} has")
     indexes = np.asarray(values)
     if indexes.ndim != 1:
         raise InputError(f"{name} has shape {indexes.shape}; give one class index per sample, shape (N,).")
@@ -164,6 +166,7 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
 
 
 def _counts(confusion: ArrayLike) -> IntArray:
+    refuse_masked(confusion, "The confusion matrix has")
     counts = np.asarray(confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise InputError(
@@ -176,6 +179,7 @@ def _counts(confusion: ArrayLike) -> IntArray:
 
 def _parts(confusions: ArrayLike) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Counts, their diagonals and row sums."""
+    refuse_masked(confusions, "Confusion matrices have")
     counts = np.asarray(confusions, dtype=np.float64)
     return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from htnet.acceleration.engines import EXTRAS
-from htnet.acceleration.graph import BATCH, Graph, check_free, export_onnx, export_program
+from htnet.acceleration.graph import BATCH, Graph, as_written, check_free, export_onnx, export_program
 from htnet.core.errors import InputError, ModelError, did_you_mean
 from htnet.core.files import check_folder, whole_file
 from htnet.core.optional import require
@@ -87,11 +87,12 @@ def export_model(
     described = describe_model(model)
     if format != "torch":
         _require(format)
-    graph = Graph(model, maps=maps)
-    program = export_program(graph)
-    metadata = json.dumps({**described, **_interface(model, graph)}, indent=1, ensure_ascii=False)
-    contents, run = _WRITERS[format](graph, program, metadata)
-    _verify(graph, run, format)
+    with as_written():
+        graph = Graph(model, maps=maps)
+        program = export_program(graph)
+        metadata = json.dumps({**described, **_interface(model, graph)}, indent=1, ensure_ascii=False)
+        contents, run = _WRITERS[format](graph, program, metadata)
+        _verify(graph, run, format)
     for name, data in zip((*FORMATS[format], METADATA_FILE), (*contents, metadata.encode()), strict=True):
         with whole_file(folder / name, follow=False) as file:
             file.write_bytes(data)

@@ -16,6 +16,7 @@ from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
 from htnet.core.fields import Checked, checked, one_of, real, whole
 from htnet.core.identity import TrainedPeople
+from htnet.core.parallel import refuse_after_fork
 from htnet.core.provenance import Provenance, with_provenance
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range, refuse_bad_output, refuse_not_finite, require_tensor
@@ -365,10 +366,13 @@ class EmotionModel(SharedModel, nn.Module):
         255 (all values within 0..1).
 
         Raises:
-            ModelError: ``x`` has a wrong shape or type, or impossible values.
+            ModelError: ``x`` has a wrong shape or type, impossible values, or is on another device than the weights.
+            RunError: this process was forked from one that had computed, and PyTorch would hang.
         """
         c = self.config
-        require_tensor(self.name, "images", x)
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            refuse_after_fork()
+        require_tensor(self.name, "images", x, self._device(), real=False)
         if not x.is_floating_point() and x.dtype not in _WHOLE:
             raise ModelError(
                 f"{self.name} got an image of {x.dtype}; give uint8, another integer type or a float, 0..255."
@@ -389,8 +393,14 @@ class EmotionModel(SharedModel, nn.Module):
     @property
     def input_dtype(self) -> torch.dtype:
         """The type that images are converted to."""
-        last = self.classifier.weight if self.config.num_classes else next(self.parameters())
-        return last.dtype
+        return self._last_weight().dtype
+
+    def _device(self) -> torch.device | None:
+        """Where the model computes; None if it has no parameters of its own."""
+        return self._last_weight().device
+
+    def _last_weight(self) -> Tensor:
+        return self.classifier.weight if self.config.num_classes else next(self.parameters())
 
 
 def model_of(given: object) -> EmotionModel | None:
@@ -407,13 +417,18 @@ def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
         purpose: name of the function that refuses the model, for the message.
 
     Raises:
-        ModelError: the model has such weights.
+        ModelError: the model has such weights, or weights that are NaN, infinite or on the device meta.
     """
     kinds = {type(value).__name__ for value in model.parameters() if type(value.data) is not Tensor}
     if kinds:
         raise ModelError(
             f"{purpose} needs plain weights, but this model has {' and '.join(sorted(kinds))} instead. Give the model "
             "as it was before quantize_, and quantize it again after loading."
+        )
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"{purpose} needs weights with values, but this model has weights on the device meta. Load weights, or "
+            "give a new model."
         )
     if bad := not_finite(model.state_dict()):
         raise ModelError(

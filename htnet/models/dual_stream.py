@@ -276,7 +276,7 @@ class DualStreamHTNet(EmotionModel):
         if motion is None:
             absent = appearance.new_zeros(appearance.shape[0], self.config.motion_dim)
             return torch.cat([appearance, absent], dim=1), gate, attention, None, None
-        self._check_motion(motion, x.shape[0])  # len() would fix the batch size of an exported model
+        self._check_motion(motion, x)
         present = motion.flatten(1).any(dim=1, keepdim=True)
         moved, frames = self.motion(motion.to(x.dtype))
         moved = moved * present
@@ -287,11 +287,9 @@ class DualStreamHTNet(EmotionModel):
         joined = torch.cat([2 * weights[:, :1] * appearance, 2 * weights[:, 1:] * moved], dim=1)
         return joined, gate, attention, frames, weights
 
-    def _check_motion(self, motion: Tensor, batch: int) -> None:
-        wanted = self.config.motion_features
-        require_tensor(self.name, "motion", motion)
-        if motion.is_complex():
-            raise ModelError(f"{self.name} got motion of {motion.dtype}; give real numbers, float32.")
+    def _check_motion(self, motion: Tensor, images: Tensor) -> None:
+        wanted, batch = self.config.motion_features, images.shape[0]  # len() would fix it in an exported model
+        require_tensor(self.name, "motion", motion, images.device)
         if motion.ndim != 3 or motion.shape[0] != batch or motion.shape[1] < 1 or motion.shape[2] != wanted:
             raise ModelError(
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.masked import MaskedTensor
 
 from htnet.core.errors import ModelError
 from htnet.core.warn import warn_user
@@ -15,25 +16,35 @@ from htnet.core.warn import warn_user
 _LEAST = -0.5
 
 
-def require_tensor(name: str, what: str, x: object) -> None:
-    """Refuse anything but a plain dense tensor.
+def require_tensor(name: str, what: str, x: object, device: torch.device | None, *, real: bool = True) -> None:
+    """Refuse anything but a plain dense tensor of real numbers on the model's device.
 
     Args:
         name: name of the model.
         what: name of the input, for the message.
         x: the input.
+        device: where it must be; None for anywhere.
+        real: refuse complex numbers; False if the caller checks the type itself.
 
     Raises:
-        ModelError: it is no tensor, or a nested, sparse or quantized one.
+        ModelError: it is no tensor, a nested, sparse, quantized, masked or complex one, or on another device.
     """
     if not isinstance(x, Tensor):
         raise ModelError(f"{name} got {what} as {type(x).__name__}; give a tensor: torch.as_tensor(values).")
+    if isinstance(x, MaskedTensor):
+        raise ModelError(f"{name} got {what} as a masked tensor; give a plain one: tensor.to_tensor(value).")
     if x.is_nested:
         raise ModelError(f"{name} got {what} as a nested tensor; give a dense one: tensor.to_padded_tensor(0).")
     if x.layout != torch.strided:
         raise ModelError(f"{name} got {what} as a tensor of layout {x.layout}; give a dense one: tensor.to_dense().")
     if x.is_quantized:
         raise ModelError(f"{name} got {what} as a quantized tensor; give tensor.dequantize().")
+    if real and x.is_complex():
+        raise ModelError(f"{name} got {what} of {x.dtype}; give real numbers, float32.")
+    if device is not None and x.device != device:
+        raise ModelError(
+            f"{name} got {what} on the device {x.device}, and its weights are on {device}. Move one to the other."
+        )
 
 
 def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:

@@ -250,7 +250,7 @@ class MHSSAGCN(EmotionModel):
         """
         count = images.shape[0]  # not len(), which torch.export turns into a constant
         if points68 is not None:
-            require_tensor(self.name, "points68", points68)
+            require_tensor(self.name, "points68", points68, images.device)
         if points68 is None or points68.ndim != 3 or points68.shape[0] != count or points68.shape[1:] != (68, 2):
             got = "no points68" if points68 is None else f"points68 of shape {tuple(points68.shape)}"
             raise ModelError(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.lazy import loading
@@ -264,6 +265,7 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
     Raises:
         InputError: another shape, no images, or values outside 0 to 255.
     """
+    refuse_masked(images, "X has")
     found = np.asarray(images)
     if found.ndim == 2 and found.shape[1] == VALUES:
         found = found.reshape(-1, TEMPLATE_SIZE, TEMPLATE_SIZE, 3)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import FrameError, InputError, LandmarkError
 from htnet.core.types import (
     TEMPLATE_28,
@@ -84,6 +85,7 @@ class Alignment:
 
     def unmap(self, points: npt.ArrayLike) -> Float64Array:
         """Map (N, 2) points from px of the aligned face to frame px: (N, 2) float64."""
+        refuse_masked(points, "Points have", LandmarkError)
         linear = np.linalg.inv(self.matrix[:, :2])
         return (np.asarray(points, dtype=np.float64) - self.matrix[:, 2]) @ linear.T
 
@@ -237,6 +239,7 @@ def _target(
     """Target points in 28 px units, and the landmarks' points that are mapped to them."""
     if template is None:
         template = TEMPLATE_28 if isinstance(landmarks, Landmarks) else MEAN_SHAPE_28
+    refuse_masked(template, "The template has", LandmarkError)
     try:
         places = np.asarray(template, dtype=np.float64)
     except (TypeError, ValueError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.deprecated import renamed_arguments
+from htnet.core.errors import FrameError
 from htnet.core.types import ByteArray, Frame, PreprocessSpec
 from htnet.preprocess.frames import to_gray
 from htnet.preprocess.opencv import load_opencv
@@ -25,7 +27,11 @@ def clahe(gray: ByteArray) -> ByteArray:
 
     Returns:
         (H, W) uint8.
+
+    Raises:
+        FrameError: a pixel is masked.
     """
+    refuse_masked(gray, "The frame has", FrameError)
     cv2 = load_opencv()
     return np.asarray(cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES)).apply(gray), dtype=np.uint8)
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import FrameError
 from htnet.core.hints import how
 from htnet.core.paths import as_path
@@ -229,8 +230,7 @@ def _checked(pixels: np.ndarray[Any, Any], source: str, white: int | None = None
     """Check the type and shape of an array and convert it to (H, W, 3) in the machine's byte order."""
     if pixels.dtype.kind not in "uif":
         raise FrameError(f"Frame {source} has type {pixels.dtype}; give uint8, uint16 or float in 0..1.")
-    if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):
-        raise FrameError(f"Frame {source} has masked pixels; fill them first: array.filled(0).")
+    refuse_masked(pixels, f"Frame {source} has", FrameError)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
         raise FrameError(f"Frame {source} has shape {pixels.shape}; give (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
     height, width = pixels.shape[:2]

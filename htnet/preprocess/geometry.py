@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import LandmarkError
 from htnet.core.types import Float64Array
 
@@ -23,13 +24,13 @@ def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
     Returns:
         (..., 2) float64 in px of the resized image.
     """
-    return np.asarray(points, dtype=np.float64) * scale
+    return _numbers(points) * scale
 
 
 def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Float64Array:
     """Apply a (2, 3) affine matrix to (N, 2) points: (N, 2) float64."""
-    matrix = np.asarray(matrix, dtype=np.float64)
-    return np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    matrix = _numbers(matrix, "The matrix has")
+    return _numbers(points) @ matrix[:, :2].T + matrix[:, 2]
 
 
 def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Float64Array:
@@ -49,8 +50,7 @@ def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Fl
         LandmarkError: shapes differ, a value is not finite, or the points of one side coincide or are
             mirrored, so no similarity is best.
     """
-    source = np.asarray(source_points, dtype=np.float64)
-    target = np.asarray(target_points, dtype=np.float64)
+    source, target = _numbers(source_points), _numbers(target_points)
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
         raise LandmarkError(
             f"A similarity needs two (N, 2) sets of 2 or more points, not {source.shape} and {target.shape}."
@@ -87,6 +87,11 @@ def agreement(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> flo
     """
     s, t = _centered(source_points), _centered(target_points)
     return float(abs(np.vdot(s, t)) / (_spread(s) * _spread(t)))
+
+
+def _numbers(values: npt.ArrayLike, what: str = "Points have") -> Float64Array:
+    refuse_masked(values, what, LandmarkError)
+    return np.asarray(values, dtype=np.float64)
 
 
 def _centered(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:

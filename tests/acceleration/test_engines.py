@@ -4,7 +4,9 @@ import copy
 import pickle
 import sys
 from functools import cache
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +18,16 @@ from tests.acceleration.support import lively, relative
 from tests.support.contract import example
 
 ENGINES = tuple(engines.EXTRAS)
+
+
+#: Ways to change the weights of a layer; PyTorch counts the first alone.
+CHANGES = (
+    lambda layer: layer.weight.mul_(2),
+    lambda layer: layer.weight.data.mul_(2),
+    lambda layer: np.multiply(layer.weight.numpy(), 2, out=layer.weight.numpy()),
+    lambda layer: setattr(layer, "weight", torch.nn.Parameter(layer.weight.clone(), requires_grad=False)),
+    lambda layer: setattr(layer.weight, "data", layer.weight.clone()),
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +102,14 @@ def test_copies_and_new_weights_get_an_engine_of_their_own(model, made, monkeypa
         again.load_state_dict(fast.state_dict())
         again(images)
         assert len(seen) == 2
-        with torch.no_grad():
-            next(again.network.parameters()).mul_(2)
-        for _ in range(2):
-            again(images)
-        assert len(seen) == 3
+        layer = again.network.patch_embed
+        for change in CHANGES:
+            known = len(seen)
+            with torch.no_grad():
+                change(layer)
+            for _ in range(2):
+                again(images)
+            assert len(seen) == known + 1
 
 
 def test_extra_inputs(monkeypatch):
@@ -245,6 +260,38 @@ def test_weights_that_were_loaded_before_a_refusal_are_run(made, monkeypatch):
         optimized.load_state_dict(state)
     optimized(x)
     assert len(anew) == 2
+
+
+def test_engines_are_made_in_float32_whatever_pytorch_is_set_to(model, request):
+    """Their own errors came through: mixed types in the graph."""
+    pytest.importorskip("onnxruntime")
+    request.addfinalizer(lambda: torch.set_default_dtype(torch.float32))
+    images, _ = example(model, 2)
+    truth = htnet.optimize(model)(images)
+    torch.set_default_dtype(torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fast = htnet.optimize(model, backend="onnxruntime")
+        assert relative(fast(images), truth) < 1e-4
+    assert torch.get_default_dtype() == torch.float64
+
+
+def test_errors_of_an_engine_are_told_by_htnet(monkeypatch, made):
+    fast = made("onnxruntime")
+
+    def fail(*given):
+        raise RuntimeError("text of the engine")
+
+    monkeypatch.setattr(fast._engine._engine, "run", fail)
+    with pytest.raises(ModelError, match="The backend 'onnxruntime' could not run htnet_tiny .*Use backend='torch'"):
+        fast(torch.zeros(1, 3, 28, 28))
+    monkeypatch.setitem(engines.ENGINES, "onnxruntime", fail)
+    with pytest.raises(ModelError, match="The backend 'onnxruntime' does not take htnet_tiny"):
+        engines.EngineRunner(SimpleNamespace(model_name="htnet_tiny", inputs=()), None, "onnxruntime")
+
+
+def test_engines_refuse_tensors_without_values_of_their_own(made):
+    with pytest.raises(ModelError, match=r"runs in onnxruntime, which reads plain tensors; torch\.vmap"):
+        torch.vmap(lambda image: made("onnxruntime")(image[None]))(torch.rand(2, 3, 28, 28) * 255)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])

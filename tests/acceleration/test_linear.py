@@ -1,5 +1,8 @@
 """Products of fixed weights, against float64."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -56,20 +59,34 @@ def test_weights_are_packed_and_plain_again(dtype):
         pytest.skip("this PyTorch has no packed products")
     weight, bias = torch.randn(16, 24), torch.randn(16)
     layer = PackedLinear(FusedLinear(weight, bias, dtype))
-    assert torch.equal(layer.weight, weight.to(dtype))
     x = torch.randn(2, 24).to(dtype)
     first = layer(x)
-    assert layer.weight is None, "one copy of the weights is enough"
+    assert [(name, value.shape) for name, value in layer.named_parameters()] == [("weight", (16, 24)), ("bias", (16,))]
+    assert layer.weight.is_mkldnn, "one copy of the weights is enough"
     assert torch.equal(layer.state_dict()["weight"], weight.to(dtype))
-    assert layer.weight is None
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), layer.to("cpu")):
+        assert other.weight.is_mkldnn
+        assert torch.equal(other(x), first)
+    again = layer.unpacked()
     layer.unpack()
     assert torch.equal(layer.weight, weight.to(dtype))
     assert not layer.weight.requires_grad
-    layer(x)
-    again = layer.unpacked()
     assert type(again) is FusedLinear
     assert torch.equal(again.weight, weight.to(dtype))
     assert torch.allclose(again(x).float(), first.float(), rtol=0.05, atol=0.05)
+
+
+def test_weights_that_are_put_in_the_place_of_packed_ones_are_read():
+    """They were ignored in silence, by a new parameter and by `functional_call`."""
+    layer = PackedLinear(FusedLinear(torch.randn(16, 24), torch.randn(16), torch.float32))
+    x, weight = torch.randn(2, 24), torch.randn(16, 24)
+    layer(x)
+    truth = F.linear(x, weight, layer.bias)
+    assert torch.allclose(torch.func.functional_call(layer, {"weight": weight}, (x,)), truth, atol=1e-5)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    assert torch.allclose(layer(x), truth, atol=1e-5)
+    weight.mul_(2)
+    assert torch.allclose(layer(x), F.linear(x, weight, layer.bias), atol=1e-5)
 
 
 def test_without_packed_products_the_plain_ones_serve(monkeypatch):
@@ -80,7 +97,7 @@ def test_without_packed_products_the_plain_ones_serve(monkeypatch):
     assert torch.allclose(layer(x), truth, atol=1e-5)
     assert torch.allclose(layer.gelu(x), F.gelu(truth), atol=1e-5)
     assert torch.allclose(layer.added(x, truth), 2 * truth, atol=1e-5)
-    assert layer.weight is not None
+    assert not layer.weight.is_mkldnn
 
 
 def test_packed_products_are_looked_for(monkeypatch):

@@ -132,6 +132,12 @@ def test_numbers_that_are_none_are_refused_at_every_call(name):
             "as a nested tensor; give a dense one",
             marks=pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
         ),
+        pytest.param(
+            lambda x: torch.masked.masked_tensor(x, x > 0),
+            "as a masked tensor; give a plain one",
+            marks=pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors"),
+        ),
+        (lambda x: x.to("meta"), "on the device meta, and its weights are on cpu"),
     ],
 )
 @pytest.mark.parametrize("name", ["ststnet", "htnet_dual_stream", "mhssa_gcn"])
@@ -145,6 +151,15 @@ def test_what_is_no_dense_tensor_is_refused(name, make, said):
         asked = {**given, wrong: make(given[wrong])}
         with torch.no_grad(), pytest.raises(ModelError, match=f"{name} got {wrong} .*{said}"):
             model(asked.pop("images"), **asked)
+
+
+@pytest.mark.parametrize(("name", "extra"), [("htnet_dual_stream", "motion"), ("mhssa_gcn", "points68")])
+def test_complex_numbers_are_refused(name, extra):
+    model = build(name)
+    images, extras = images_for(model)
+    given = {"motion": torch.zeros(2, 8, 64), **extras}[extra] + 1j
+    with torch.no_grad(), pytest.raises(ModelError, match=f"got {extra} of torch.complex64; give real numbers"):
+        model(images, **{extra: given})
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")

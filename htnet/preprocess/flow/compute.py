@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import FlowError, FrameError, InputError, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
@@ -42,8 +43,7 @@ _CONSTANT = 1e-6
 
 
 def _check_gray(frame: ByteArray, name: str) -> ByteArray:
-    if isinstance(frame, np.ma.MaskedArray) and np.ma.is_masked(frame):
-        raise FrameError(f"The {name} has masked pixels; fill them first: array.filled(0).")
+    refuse_masked(frame, f"The {name} has", FrameError)
     frame = np.asarray(frame)
     if frame.ndim != 2 or frame.dtype != np.uint8:
         raise FrameError(f"The {name} has shape {frame.shape}, type {frame.dtype}; give a gray frame, (H, W) uint8.")
@@ -162,8 +162,9 @@ def optical_strain(uv: ArrayOrTensor) -> ArrayOrTensor:
         (..., H, W) of the same kind, px per px.
 
     Raises:
-        FlowError: the shape is wrong, or a side is under 2 px.
+        FlowError: the shape is wrong, a side is under 2 px, or a value is masked.
     """
+    refuse_masked(uv, "Flow has", FlowError)
     if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 2:
         raise FlowError(f"Flow has shape {tuple(uv.shape)}; give (..., 2, H, W) = (u, v) of 2x2 px or more.")
     if isinstance(uv, torch.Tensor):
@@ -219,7 +220,11 @@ def is_motionless(image: ByteArray) -> bool:
 
     Args:
         image: (H, W, 3) uint8, see `flow_image`.
+
+    Raises:
+        FlowError: a value is masked.
     """
+    refuse_masked(image, "The flow image has", FlowError)
     flat = image.reshape(-1, image.shape[-1])
     return bool((flat.min(axis=0) == flat.max(axis=0)).any())
 
@@ -244,6 +249,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
     path = as_path(path, "path")
     if path.suffix.lower() != ".png":
         raise InputError(f"A flow image cannot be written as {path.name!r}; give a name that ends in .png.")
+    refuse_masked(image, "The flow image has", FlowError)
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import FlowError, InputError, LandmarkError, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
@@ -217,6 +218,7 @@ def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "
 
 def _parts(uv: ArrayOrTensor) -> tuple[ArrayOrTensor, ArrayOrTensor]:
     """The parts u and v, (..., H, W) each, of a field of the right shape."""
+    refuse_masked(uv, "Flow has", FlowError)
     floating = uv.is_floating_point() if isinstance(uv, torch.Tensor) else np.issubdtype(uv.dtype, np.floating)
     if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 1 or not floating:
         raise FlowError(f"Flow has shape {tuple(uv.shape)}, type {uv.dtype}; give float (..., 2, H, W) = (u, v) in px.")
@@ -233,6 +235,7 @@ def _check_finite(uv: ArrayOrTensor) -> None:
 
 def _five(points: npt.ArrayLike) -> Float64Array:
     """Five finite points: (5, 2) float64."""
+    refuse_masked(points, "Points have", LandmarkError)
     try:
         at = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError):

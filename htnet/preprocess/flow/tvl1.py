@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import FlowError, FrameError
 from htnet.core.lazy import loading
 from htnet.core.optional import require
@@ -33,6 +34,7 @@ ONE_THREAD_PIXELS = 300_000
 
 def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
     """A frame or batch of frames as float32 (B, 1, H, W), 0..255."""
+    refuse_masked(frame, f"The {name} has", FrameError)
     if isinstance(frame, np.ndarray) and frame.dtype.kind in "biuf":
         frame = torch.from_numpy(frame.astype(frame.dtype.newbyteorder("=")))  # a copy, writable and contiguous
     if not isinstance(frame, Tensor):
@@ -150,8 +152,8 @@ def tvl1_flow(
         (2, H, W) or (B, 2, H, W) float32 on the frames' device: u to the right and v downward, px.
 
     Raises:
-        FrameError: a frame has a wrong shape, type or range, contains NaN or is under 16 px; or float frames are
-            almost black, as after a wrong division.
+        FrameError: a frame has a wrong shape, type or range, contains NaN or masked pixels or is under 16 px; or float
+            frames are almost black, as after a wrong division.
         FlowError: onset and apex differ in shape or device.
         InputError: a parameter is unknown or impossible, or the backend cannot run on the frames' device.
         MissingExtraError: the backend is not installed.

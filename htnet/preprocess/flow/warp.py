@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import FlowError, FrameError
 from htnet.core.types import ByteArray, FloatArray
 
@@ -58,6 +59,7 @@ def sample_cubic(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def _checked_field(displacement: FloatArray, shape: tuple[int, ...]) -> Tensor:
     """The displacement as (1, 2, H, W) float64."""
+    refuse_masked(displacement, "The displacement has", FlowError)
     field = np.asarray(displacement)
     if field.shape != (2, *shape) or not np.issubdtype(field.dtype, np.floating):
         raise FlowError(
@@ -90,6 +92,7 @@ def displace(frame: ByteArray, displacement: FloatArray) -> ByteArray:
         FlowError: ``displacement`` has another size, is not finite, or folds the image over (it
             has no inverse).
     """
+    refuse_masked(frame, "The frame has", FrameError)
     frame = np.asarray(frame)
     if frame.dtype != np.uint8 or not (frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)):
         raise FrameError(f"Frame has shape {frame.shape}, type {frame.dtype}; give uint8 of shape (H, W) or (H, W, 3).")

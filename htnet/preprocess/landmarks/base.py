@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import (
     InputError,
     LandmarkError,
@@ -64,6 +65,7 @@ class TemplateLandmarks:
         Raises:
             LandmarkError: not five finite (x, y).
         """
+        refuse_masked(template, "The template has", LandmarkError)
         try:
             points = np.asarray(template, dtype=np.float64)
         except ValueError:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import InputError, SpecError, VideoError
 from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, Frame, Landmarks, PreprocessSpec
@@ -173,6 +174,8 @@ def temporal_interpolation(
         InputError: ``count`` is not an integer of 1 or more, there are no frames, or the times do not fit them.
     """
     whole().check("count", count)
+    refuse_masked(values, "Frames have")
+    refuse_masked(times, "Times have")
     if values.ndim < 1 or len(values) < 1:
         raise InputError(f"There are no frames to interpolate: the shape is {tuple(values.shape)}; give (T, ...).")
     at = np.linspace(0, len(values) - 1, count)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from htnet.core.arrays import refuse_masked
 from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
@@ -69,7 +70,11 @@ def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
 
     Returns:
         The content of a ``.safetensors`` file.
+
+    Raises:
+        InputError: a value is masked.
     """
+    refuse_masked(motion, "Motion features have")
     with loading():
         from safetensors.numpy import save
 
