@@ -101,7 +101,7 @@ class OptimizedModel(EmotionModel):
         given = self._by_name(extra, inputs)
         if return_units and not self.action_units:
             raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
-        if return_maps and not self.offers_maps:
+        if return_maps and not return_units and not self.offers_maps:
             raise ModelError(f"{self.name} offers no maps. Leave return_maps out.")
         kind = x.device.type
         mixed = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
@@ -112,7 +112,7 @@ class OptimizedModel(EmotionModel):
                 found = self._in_engine()(x, given)
                 return (found["scores"], found["units"]) if return_units else found["scores"]
             if return_maps or return_units:
-                named = {"return_maps": True} if return_maps else {"return_units": True}
+                named = {"return_units" if return_units else "return_maps": True}
                 return self.network(x, *extra, **named, **inputs)
             return (self.network if self.compiled is None else self._run())(x, *extra, **inputs)
 
