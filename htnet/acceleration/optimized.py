@@ -121,7 +121,9 @@ class OptimizedModel(EmotionModel):
         if torch.jit.is_tracing():
             raise ModelError(self._not_recorded("torch.jit.trace"))
         if torch.compiler.is_compiling() and (self.backend != "torch" or is_packed(self.network)):
-            _refuse_compiler(self._not_recorded("torch.compile and torch.export"))
+            # torch.compile passes on errors that are raised outside its graph; it has imported torch._dynamo.
+            torch._dynamo.graph_break()
+            raise ModelError(self._not_recorded("torch.compile and torch.export"))
 
     def _not_recorded(self, by: str) -> str:
         return (
@@ -322,12 +324,6 @@ class OptimizedModel(EmotionModel):
 
     def _refusal(self, what: str) -> str:
         return f"{self.name} is optimized and cannot {what}: its layers are fused for inference. {_CURE}"
-
-
-@torch.compiler.disable
-def _refuse_compiler(message: str) -> NoReturn:
-    """Raise a `ModelError` outside the graph, where compilers let it pass."""
-    raise ModelError(message)
 
 
 #: What ``dtype`` of `optimize` can be, by name too.
