@@ -2,9 +2,9 @@
 
     python -m benchmarks.recordings_data train --out /tmp/recordings --count 160 --shard 0/2
     python -m benchmarks.recordings_data development --out /tmp/recordings
-    python -m benchmarks.recordings_data test --out /tmp/recordings
+    python -m benchmarks.recordings_data test2 --out /tmp/recordings
 
-Frames go from the generator through their codec straight into `htnet.recordings.recording_curves`; no video is kept.
+"test" has scored the detectors up to 0.1.0 and is used up; "test2" has other seeds and people. Frames go from the generator through their codec straight into `htnet.recordings.recording_curves`; no video is kept.
 A recording that is there already is left out, so an interrupted run goes on where it stopped.
 """
 
@@ -14,7 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -27,7 +27,7 @@ from htnet.recordings import DISTANCES, RecordingCurves, recorder, recording_cur
 from htnet.recordings.faces import overlap
 from htnet.recordings.follow import PLACES
 from htnet.recordings.stream import FrameStream
-from htnet.synthesis import Portrait, RecordingConfig, benchmark_recordings, generate_recording, generator_hash
+from htnet.synthesis import BenchmarkSet, Portrait, RecordingConfig, benchmark_recordings, generate_recording, generator_hash
 from htnet.synthesis.recordings.recording import GeneratedRecording
 
 #: Recordings to train on: many events, and frames as small as the faces allow, so that minutes are drawn in minutes.
@@ -48,6 +48,8 @@ LENGTHS = {
     "development": RecordingConfig(duration=(60.0, 75.0)),
     "test": RecordingConfig(duration=(60.0, 75.0)),
 }
+#: A second test, made like the first ("test" of `htnet.synthesis.BENCHMARK_SETS`), whose scores are known.
+SECOND_TEST = BenchmarkSet(range(2_000_060, 2_000_120), portrait_every=3, still_every=5)
 #: Distance in time of the cells' motion that is kept, s: as long as a micro-expression rises.
 CELLS_AFTER = 0.2
 
@@ -198,6 +200,14 @@ def recordings_of(split: str, count: int, shard: int, shards: int) -> Iterator[t
             if seed % shards == shard:
                 yield f"train-{seed:04d}", generate_recording(seed, TRAINING)
         return
+    if split == "test2":
+        shown = portrait()
+        for place, seed in enumerate(SECOND_TEST.seeds):
+            if place % shards == shard:
+                config = replace(LENGTHS["test"], no_expression=float(SECOND_TEST.is_still(place)))
+                face = shown if SECOND_TEST.shows_portrait(place) else None
+                yield f"test2-{place:02d}", generate_recording(seed, config, face)
+        return
     shown = portrait() if split == "test" else None
     for place, (name, recording) in enumerate(benchmark_recordings(split, shown, LENGTHS[split])):
         if place % shards == shard:
@@ -206,7 +216,7 @@ def recordings_of(split: str, count: int, shard: int, shards: int) -> Iterator[t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("split", choices=("train", "development", "test"))
+    parser.add_argument("split", choices=("train", "development", "test", "test2"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=160, help="recordings to train on")
     parser.add_argument("--shard", default="0/1", help="K/N: only every N-th recording, from the K-th")

@@ -28,7 +28,7 @@ from htnet.core.events import EVENT_KINDS
 from htnet.evaluation.matching import match_intervals
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.recordings import FEATURES, load_detector
-from htnet.recordings.grid import RATE, even_rows, stretch_motions, whitening
+from htnet.recordings.grid import RATE, even_rows, noise_of, stretch_motions
 from htnet.synthesis import benchmark_recordings
 from htnet.synthesis.recordings.skin import rise_and_fall
 
@@ -49,7 +49,7 @@ class Rest:
         at: (T,) s.
         motion: (T, C) unit variance while nothing happens, each row less what the two before foretell.
         free: (T,) rows without an event.
-        white: see `htnet.recordings.grid.whitening`.
+        white: ``space`` of `htnet.recordings.grid.Noise`.
         steps: (C, 2) by which a row is foretold, and (C,) the deviation from it.
     """
 
@@ -87,7 +87,7 @@ def rests(item: Item) -> Iterator[Rest]:
                     free &= (at < event["start"] - MARGIN) | (at > event["end"] + MARGIN)
             if free.sum() < LEAST * RATE:
                 continue
-            white = whitening(even)
+            white = noise_of(even).space
             motion = np.concatenate([m @ w for m, w in zip(stretch_motions(even), white, strict=True)], axis=1)
             rows = np.flatnonzero(free[2:] & free[1:-1] & free[:-2]) + 2
             weights, spread = np.zeros((motion.shape[1], 2)), np.ones(motion.shape[1])

@@ -25,7 +25,7 @@ from benchmarks.recordings_augment import Adder, draw_patterns, typical_patterns
 from benchmarks.recordings_data import kept_files, load
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS
 from htnet.recordings.detector import EventDetector
-from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs, whitening
+from htnet.recordings.grid import INPUTS, RATE, Noise, even_rows, mirrored, network_inputs, noise_of
 from htnet.recordings.network import EventNetwork, RowScores
 
 #: Rows of a window that is trained on.
@@ -63,7 +63,7 @@ class Stretch:
     face: int  # its number there
     start: float  # s
     even: np.ndarray  # (T, features)
-    white: np.ndarray  # (5, M, M), see `whitening`
+    noise: Noise
     events: list[Moments]
     level: np.ndarray  # (2, T) px
 
@@ -122,7 +122,7 @@ def stretches(path: Path) -> list[Stretch]:
             level = truth[f"levels{track.truth}"][track.frames[rows][nearest]].T
             moments = [(e["kind"], *(e[name] - at[0] for name in ("start", "peak", "end"))) for e in events]
             place = (path.stem, number, float(at[0]))
-            found.append(Stretch(*place, even, whitening(even), moments, np.nan_to_num(level, nan=0.0)))
+            found.append(Stretch(*place, even, noise_of(even), moments, np.nan_to_num(level, nan=0.0)))
     return found
 
 
@@ -143,15 +143,15 @@ def window(
     events = [(name, *(moment - begun for moment in moments)) for name, *moments in item.events]
     wanted = int(rng.poisson(ADDED * count / WINDOW))
     even, events, added = adder.add(even, events, rng, wanted)
-    level, white = np.maximum(level, added), item.white
+    level, noise = np.maximum(level, added), item.noise
     mixed, disturbed = share > 0 and rng.random() < share, rng.random() < DISTURBED
     if mixed:
         even = adder.mix(even, *_part_of(others[int(rng.integers(len(others)))], count, rng), rng)
     if disturbed:
         even = adder.disturb(even, nuisance, rng)
     if mixed or disturbed:
-        white = whitening(even)
-    inputs = network_inputs(even, white, patterns)
+        noise = noise_of(even)
+    inputs = network_inputs(even, noise, patterns)
     if rng.random() < 0.5:
         order, sign = mirrored()
         inputs = inputs[:, order] * sign
@@ -229,7 +229,7 @@ def train(
     drawn = draw_patterns(PATTERNS, seed)
     patterns = typical_patterns(drawn.motion)
     network.patterns.copy_(torch.from_numpy(patterns))
-    every = torch.cat([torch.from_numpy(network_inputs(item.even, item.white, patterns)) for item in items])
+    every = torch.cat([torch.from_numpy(network_inputs(item.even, item.noise, patterns)) for item in items])
     network.mean.copy_(every.mean(0))
     network.scale.copy_(every.std(0).clamp(min=1e-3))
     adder = Adder(drawn)

@@ -32,7 +32,7 @@ from htnet.recordings.track import FaceTrack, RecordingCurves
 #: The weights that are shipped.
 _SHIPPED = Path(__file__).parent / "weights" / "detector.safetensors"
 #: Version of the inputs and of the network that a file of weights was made for.
-_FORM = "htnet.event_detector/2"
+_FORM = "htnet.event_detector/3"
 #: Name of the SHA-256 in a file.
 _SUM = "sha256"
 #: Rows that are scored at a time, beside those of the next parts that have a say in their scores.

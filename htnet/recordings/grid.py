@@ -22,6 +22,9 @@ _SHORT, _LONG = 1.0, 8.0
 #: The covariance of a stretch: rows this many times as long as the usual one count half, and it is drawn toward even
 #: noise by a share that grows as rows are few; no motion has less noise than the last, px.
 _OUTLYING, _SHRINK, _ROWS, _LEAST_NOISE = 2.0, 0.1, 60.0, 0.01
+#: The autoregression of a stretch: ridge as a share of the variance, to which that of so many rows is added, and the
+#: least standard deviation of its error.
+_RIDGE, _RIDGE_ROWS, _LEAST_NEW = 0.002, 10.0, 0.1
 #: Rows of which the covariance is summed at a time.
 _PART = 1800
 #: Distances in time, s, at which the motion of a stretch is compared with patterns of expressions; "place" is the place
@@ -32,6 +35,37 @@ TOLD_PATTERNS, PATTERNS = 20, 100
 #: Scale of each head measure and of its rate: px, px, degrees, log size.
 _HEAD_SCALES = (4.0, 4.0, 2.0, 0.02)
 _HEAD_RATES = (20.0, 20.0, 10.0, 0.1)
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Whitening of the motions of one stretch in space and in time.
+
+    The motions at each of `DISTANCES` and the places are multiplied by ``space``, the inverse square root of the
+    covariance that they have while nothing happens. So the noise of this camera, this codec and this head has unit
+    variance in every direction. Then an autoregressive model of order 2, fitted for each whitened motion, predicts each
+    row from the two before it. What it does not predict, divided by its standard deviation, is white in time too.
+
+    Attributes:
+        space: (5, M, M) for M motions.
+        time: (5, M, 3): the two coefficients, and the standard deviation of the prediction error.
+    """
+
+    space: FloatArray
+    time: FloatArray
+
+    def whitened(self, motions: list[FloatArray]) -> list[FloatArray]:
+        """Motions (T, M) at each distance with unit variance in every direction."""
+        return [motion @ white for motion, white in zip(motions, self.space, strict=True)]
+
+    def innovations(self, whitened: list[FloatArray]) -> list[FloatArray]:
+        """What the two rows before do not predict of `whitened` motions, with unit variance; 0 in the first two rows."""
+        found = []
+        for motion, model in zip(whitened, self.time, strict=True):
+            new = np.zeros_like(motion)
+            new[2:] = (motion[2:] - model[:, 0] * motion[1:-1] - model[:, 1] * motion[:-2]) / model[:, 2]
+            found.append(new)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +80,7 @@ class Grid:
         taken: (N,) s of the frames.
         features: (N, len(FEATURES)) of the frames.
         usual: of each picture measure, see `even_rows`.
-        whiteners: of the stretch, see `whitening`.
+        noise: of the stretch, see `Noise`.
         patterns: of expressions, see `network_inputs`.
     """
 
@@ -54,14 +88,14 @@ class Grid:
     taken: Float64Array
     features: FloatArray
     usual: FloatArray
-    whiteners: FloatArray
+    noise: Noise
     patterns: FloatArray
 
     def inputs(self, low: int, high: int) -> FloatArray:
         """What the network reads in rows ``low`` to ``high`` - 1, (high - low, `INPUTS`) float32."""
         before, after = _wider(low, high, len(self.times), _LONG)
         even = _even(self.taken, self.features, self.times[before:after], self.usual)
-        return network_inputs(even, self.whiteners, self.patterns)[low - before : high - before]
+        return network_inputs(even, self.noise, self.patterns)[low - before : high - before]
 
 
 def _of(*names: str) -> npt.NDArray[np.int64]:
@@ -98,6 +132,8 @@ def input_names() -> tuple[str, ...]:
         *columns["rate"],
         *(f"{name} white" for name in columns["motion"]),
         *(f"{name} within {_SHORT:g} s white" for name in columns["place"]),
+        *(f"{name} new" for name in columns["motion"]),
+        *(f"{name} within {_SHORT:g} s new" for name in columns["place"]),
         *(
             name
             for distance in _COMPARED
@@ -129,7 +165,7 @@ def make_grid(times: Float64Array, features: FloatArray, patterns: FloatArray) -
         found = stretch_motions(_even(times, features, at[before:after], usual))
         return [motion[low - before : high - before] for motion in found]
 
-    return Grid(at, times, features, usual, _whiteners(motions, len(at)), patterns)
+    return Grid(at, times, features, usual, _noise(motions, len(at)), patterns)
 
 
 def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, FloatArray]:
@@ -167,19 +203,18 @@ def _wider(low: int, high: int, count: int, window: float) -> tuple[int, int]:
     return max(0, low - half), min(count, high + half)
 
 
-def whitening(even: FloatArray) -> FloatArray:
-    """What makes motions of a stretch comparable with those of any other: (5, M, M) for the M motions at each of
-    `DISTANCES` and for the places.
+def noise_of(even: FloatArray) -> Noise:
+    """The noise of the motions of a stretch, see `Noise`. Rows that move most count little.
 
-    The inverse square root of the covariance that these very motions have while nothing happens, so what the noise of
-    this camera, this codec and this head gives has unit variance in every direction. Rows that move most count little.
+    Args:
+        even: (T, len(FEATURES)) features on the grid, see `even_rows`.
     """
     motions = stretch_motions(even)
-    return _whiteners(lambda low, high: [motion[low:high] for motion in motions], len(even))
+    return _noise(lambda low, high: [motion[low:high] for motion in motions], len(even))
 
 
-def _whiteners(motions: Callable[[int, int], list[FloatArray]], count: int) -> FloatArray:
-    """`whitening` of motions that are given for some of the ``count`` rows at a time."""
+def _noise(motions: Callable[[int, int], list[FloatArray]], count: int) -> Noise:
+    """`noise_of` motions that are given for some of the ``count`` rows at a time."""
     parts = [(low, min(low + _PART, count)) for low in range(0, count, _PART)]
     # Part by part: a map that is yet to be read would hold the motions of all parts.
     of_parts = [[_sizes(motion) for motion in motions(*part)] for part in parts]
@@ -187,22 +222,61 @@ def _whiteners(motions: Callable[[int, int], list[FloatArray]], count: int) -> F
     weights = [1 / (1 + (size / (_OUTLYING * max(float(np.median(size)), 1e-3))) ** 4) for size in sizes]
     sums: list[Float64Array] = []
     for low, high in parts:
-        # In float64, so that where the parts end changes nothing that matters.
+        before = max(0, low - 2)
         own = [
-            (motion * weight[low:high, None]).T.astype(np.float64) @ motion
-            for motion, weight in zip(motions(low, high), weights, strict=True)
+            _lagged(motion.astype(np.float64), weight[before:high], low - before)
+            for motion, weight in zip(motions(before, high), weights, strict=True)
         ]
         sums = [one + more for one, more in zip(sums, own, strict=True)] if sums else own
-    found = []
-    for covariance, weight in zip(sums, weights, strict=True):
-        covariance = covariance / weight.sum()
+    space, time = [], []
+    for products, weight in zip(sums, weights, strict=True):
+        covariance = products[0] / weight.sum()
         share = min(_SHRINK + _ROWS / count, 1.0)
         width = len(covariance)
         even_noise = max(float(np.trace(covariance)) / width, _LEAST_NOISE**2)
         covariance = (1 - share) * covariance + share * even_noise * np.eye(width)
-        values, vectors = np.linalg.eigh(covariance.astype(np.float64))
-        found.append((vectors / np.sqrt(np.maximum(values, _LEAST_NOISE**2))) @ vectors.T)
-    return np.stack(found).astype(np.float32)
+        values, vectors = np.linalg.eigh(covariance)
+        white = (vectors / np.sqrt(np.maximum(values, _LEAST_NOISE**2))) @ vectors.T
+        space.append(white)
+        time.append(_autoregression(((white @ products[1:]) * white).sum(axis=-1), count))
+    return Noise(np.stack(space).astype(np.float32), np.stack(time).astype(np.float32))
+
+
+def _lagged(motion: Float64Array, weight: Float64Array, known: int) -> Float64Array:
+    """Weighted sums of products of rows, (7, M, M) float64, so that where the parts end changes nothing that matters.
+
+    The first is of each row with itself. The others are of rows t, t-1 and t-2: 00, 01, 02, 11, 12, 22; a row counts as
+    much as the least of the three.
+
+    Args:
+        motion: (T, M).
+        weight: (T,).
+        known: rows at the beginning that an earlier part has counted, 0 or 2.
+    """
+    own = motion[known:]
+    found = [(own * weight[known:, None]).T @ own]
+    least = np.minimum(np.minimum(weight[2:], weight[1:-1]), weight[:-2])[:, None] if len(motion) > 2 else 0
+    rows = [motion[2 - lag : len(motion) - lag] if len(motion) > 2 else motion[:0] for lag in range(3)]
+    for one, two in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+        found.append((rows[one] * least).T @ rows[two])
+    return np.stack(found)
+
+
+def _autoregression(products: Float64Array, count: int) -> Float64Array:
+    """Coefficients of rows t-1 and t-2 and the standard deviation of the error, (M, 3), by ridge regression.
+
+    Args:
+        products: (6, M) sums of products of each motion: 00, 01, 02, 11, 12, 22.
+        count: rows of the stretch.
+    """
+    now, one, two, first, cross, second = products
+    ridge = (_RIDGE + _RIDGE_ROWS / count) * np.maximum((first + second) / 2, 1e-9)
+    first, second = first + ridge, second + ridge
+    inverse = 1 / (first * second - cross**2)
+    a, b = (second * one - cross * two) * inverse, (first * two - cross * one) * inverse
+    left = now - 2 * (a * one + b * two) + a * a * products[3] + 2 * a * b * cross + b * b * products[5]
+    error = np.sqrt(np.maximum(left / np.maximum(now, 1e-9), _LEAST_NEW**2))
+    return np.stack([a, b, error], axis=1)
 
 
 def _sizes(motion: FloatArray) -> FloatArray:
@@ -218,17 +292,18 @@ def stretch_motions(even: FloatArray) -> list[FloatArray]:
     return [*parts, place - moving_mean(place, _SHORT)]
 
 
-def network_inputs(even: FloatArray, whiteners: FloatArray, patterns: FloatArray) -> FloatArray:
+def network_inputs(even: FloatArray, noise: Noise, patterns: FloatArray) -> FloatArray:
     """What the network reads, (T, `INPUTS`) float32.
 
     Args:
         even: (T, len(FEATURES)) features on the grid, see `even_rows`.
-        whiteners: of the stretch, see `whitening`.
+        noise: of the stretch, see `noise_of`.
         patterns: (2 `PATTERNS`, 2 regions) motion of the regions in expressions at a peak of 1 px; the second half are
             the mirror images of the first.
     """
     columns = _columns()
     motions = stretch_motions(even)
+    whitened = noise.whitened(motions)
 
     def part(kind: str) -> FloatArray:
         return even[:, columns[kind]]
@@ -245,8 +320,9 @@ def network_inputs(even: FloatArray, whiteners: FloatArray, patterns: FloatArray
             5 * (picture - moving_mean(picture, _LONG)),
             (part("head") - moving_mean(part("head"), _LONG)) / np.array(_HEAD_SCALES, np.float32),
             np.arcsinh(part("rate") / np.array(_HEAD_RATES, np.float32)),
-            *(np.arcsinh(0.5 * motion @ white) for motion, white in zip(motions, whiteners, strict=True)),
-            *(_compared(motions[k], whiteners[k], patterns) for k in _compared_at()),
+            *(np.arcsinh(0.5 * motion) for motion in whitened),
+            *(np.arcsinh(0.5 * motion) for motion in noise.innovations(whitened)),
+            *(_compared(motions[k], noise.space[k], patterns) for k in _compared_at()),
         ],
         axis=1,
     ).astype(np.float32)
@@ -268,7 +344,7 @@ def _compared(motion: FloatArray, white: FloatArray, patterns: FloatArray) -> Fl
 
     Args:
         motion: (T, M).
-        white: (M, M), see `whitening`.
+        white: (M, M), see `Noise`.
         patterns: see `network_inputs`.
     """
     seen = patterns @ white

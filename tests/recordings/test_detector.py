@@ -33,9 +33,10 @@ from htnet.recordings.grid import (
     make_grid,
     mirrored,
     network_inputs,
-    whitening,
+    noise_of,
+    stretch_motions,
 )
-from htnet.recordings.measure import COLUMN
+from htnet.recordings.measure import COLUMN, DISTANCES
 from htnet.recordings.network import EventNetwork
 from htnet.recordings.regions import REGIONS
 from htnet.synthesis import RecordingConfig, generate_recording, generator_hash
@@ -86,9 +87,10 @@ def test_where_the_parts_end_changes_no_event(rng, monkeypatch, part):
         monkeypatch.setattr(grid_under_test, "_PART", rows)
         monkeypatch.setattr(under_test, "_PART", rows)
         grid = make_grid(times, features, detector._network.patterns.numpy())
-        found[rows] = grid.whiteners, detector.candidates_of(times, features, 0.02)
-    (white, parts), (whole_white, whole) = found[part], found[len(times)]
-    np.testing.assert_allclose(white, whole_white, rtol=1e-6, atol=1e-7)
+        found[rows] = grid.noise, detector.candidates_of(times, features, 0.02)
+    (noise, parts), (whole_noise, whole) = found[part], found[len(times)]
+    np.testing.assert_allclose(noise.space, whole_noise.space, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(noise.time, whole_noise.time, rtol=1e-5, atol=1e-6)
     assert len(whole) > 20
     assert [one.kind for one in parts] == [one.kind for one in whole]
     assert [one.score for one in parts] == pytest.approx([one.score for one in whole], abs=2e-6)
@@ -132,10 +134,11 @@ class TestGrid:
         features[100:140] = np.nan
         patterns = some_patterns(rng)
         at, even = even_rows(times, features)
-        whole = network_inputs(even, whitening(even), patterns)
+        whole = network_inputs(even, noise_of(even), patterns)
         grid = make_grid(times, features, patterns)
         assert (grid.times == at).all()
-        np.testing.assert_allclose(grid.whiteners, whitening(even), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(grid.noise.space, noise_of(even).space, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(grid.noise.time, noise_of(even).time, rtol=1e-4, atol=1e-5)
         for low, high in ((0, 500), (500, 2500), (1790, 1810), (2500, len(at)), (0, len(at))):
             np.testing.assert_allclose(grid.inputs(low, high), whole[low:high], rtol=1e-4, atol=1e-5)
 
@@ -170,11 +173,32 @@ class TestGrid:
         mix = turned * np.geomspace(0.5, 1.5, len(at))
         even[:, at] = rng.normal(0, 1, (2000, len(at))) @ mix.T
         even[1000, at] = 0.5 * patterns[7]
-        told = network_inputs(even, whitening(even), patterns)[1000]
+        told = network_inputs(even, noise_of(even), patterns)[1000]
         names = list(input_names())
         wanted = 0.5 * np.sqrt(patterns[7] @ np.linalg.solve(mix @ mix.T, patterns[7]))
         assert 2 * np.sinh(told[names.index("pattern 7 0.2s")]) == pytest.approx(wanted, rel=0.1)
         assert np.exp(told[names.index("displacement 0.2s")]) - 0.05 == pytest.approx(0.5, rel=0.1)
+
+    def test_what_the_rows_before_predict_is_taken_out(self, rng):
+        """Noise that is correlated in time becomes white: the coefficients are those it was made with."""
+        at = np.array([COLUMN[f"{region}_{axis}_0.2s"] for region in REGIONS for axis in "uv"])
+        even = np.zeros((6000, len(FEATURES)), np.float32)
+        path = rng.normal(0, 0.1, (6000, len(at)))
+        for row in range(2, len(path)):
+            path[row] += 0.9 * path[row - 1] - 0.3 * path[row - 2]
+        even[:, at] = path
+        noise = noise_of(even)
+        distance = DISTANCES.index(0.2)
+        assert noise.time[distance, :, 0].mean() == pytest.approx(0.9, abs=0.03)
+        assert noise.time[distance, :, 1].mean() == pytest.approx(-0.3, abs=0.03)
+        new = noise.innovations(noise.whitened(stretch_motions(even)))[distance][10:]
+        assert new.std() == pytest.approx(1, abs=0.05)
+        for lag in (1, 2, 3):
+            assert abs((new[lag:] * new[:-lag]).mean()) < 0.03
+        # Without noise there is nothing to divide by, and nothing becomes infinite.
+        still = noise_of(np.zeros_like(even))
+        assert np.isfinite(still.space).all()
+        assert np.isfinite(still.time).all()
 
     def test_a_mirrored_face_gives_mirrored_inputs(self, rng):
         patterns, (_, features) = some_patterns(rng), some_features(rng)
@@ -184,8 +208,8 @@ class TestGrid:
             sign = -1 if "_u" in name or name.startswith(("head_x", "head_roll")) else 1
             swapped[:, COLUMN[other]] = sign * features[:, column]
         order, sign = mirrored()
-        wanted = network_inputs(features, whitening(features), patterns)[:, order] * sign
-        found = network_inputs(swapped, whitening(swapped), patterns)
+        wanted = network_inputs(features, noise_of(features), patterns)[:, order] * sign
+        found = network_inputs(swapped, noise_of(swapped), patterns)
         assert np.abs(found - wanted).max() < 2e-3
 
 

@@ -9,7 +9,7 @@ from benchmarks.recordings_data import kept_files
 from benchmarks.recordings_train import Stretch, targets, train
 from htnet.core.events import EVENT_KINDS
 from htnet.recordings import DISTANCES, FEATURES
-from htnet.recordings.grid import RATE, whitening
+from htnet.recordings.grid import RATE, noise_of
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_the_order_of_the_recordings_changes_no_weight(rng, monkeypatch):
         ("train-0002", 0, 0.0),
     ):
         even = rng.normal(0, 0.2, (500, len(FEATURES))).astype(np.float32)
-        items.append(Stretch(name, face, start, even, whitening(even), [], np.zeros((2, 500), np.float32)))
+        items.append(Stretch(name, face, start, even, noise_of(even), [], np.zeros((2, 500), np.float32)))
     settings = {"width": 8, "dropout": 0.1, "decay": 0.0, "epochs": 1, "rate": 1e-3, "seed": 0, "mixed": 0.5}
     trained = [train(order, **settings, note=lambda *_, **__: None)[0] for order in (items, items[::-1])]
     for name, value in trained[0].state_dict().items():
