@@ -158,7 +158,7 @@ def _lossy(video: Video) -> tuple[QualityWarning, ...]:
         QualityWarning(
             "lossy_video",
             f"The video is compressed with {video.codec}, which predicts frames from each other and removes weak "
-            "motion. In tests, 78 % of the micro-expressions were found in uncompressed recordings, but 35 % in H.264: "
+            "motion. In tests, 66 % of the micro-expressions were found in uncompressed recordings, but 22 % in H.264: "
             "expect some to be missed. If you can, record without such a codec (FFV1, or single images).",
         ),
     )
