@@ -27,7 +27,14 @@ from htnet.recordings import DISTANCES, RecordingCurves, recorder, recording_cur
 from htnet.recordings.faces import overlap
 from htnet.recordings.follow import PLACES
 from htnet.recordings.stream import FrameStream
-from htnet.synthesis import BenchmarkSet, Portrait, RecordingConfig, benchmark_recordings, generate_recording, generator_hash
+from htnet.synthesis import (
+    BenchmarkSet,
+    Portrait,
+    RecordingConfig,
+    benchmark_recordings,
+    generate_recording,
+    generator_hash,
+)
 from htnet.synthesis.recordings.recording import GeneratedRecording
 
 #: Recordings to train on: many events, and frames as small as the faces allow, so that minutes are drawn in minutes.
