@@ -4,7 +4,8 @@
     python -m benchmarks.recordings_data development --out /tmp/recordings
     python -m benchmarks.recordings_data test2 --out /tmp/recordings
 
-"test" has scored the detectors up to 0.1.0 and is used up; "test2" has other seeds and people. Frames go from the generator through their codec straight into `htnet.recordings.recording_curves`; no video is kept.
+"test" scored the detector before this one and is used up; "test2" has other seeds and people. Frames go from the
+generator through their codec straight into `htnet.recordings.recording_curves`; no video is kept.
 A recording that is there already is left out, so an interrupted run goes on where it stopped.
 """
 

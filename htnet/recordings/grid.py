@@ -59,7 +59,7 @@ class Noise:
         return [motion @ white for motion, white in zip(motions, self.space, strict=True)]
 
     def innovations(self, whitened: list[FloatArray]) -> list[FloatArray]:
-        """What the two rows before do not predict of `whitened` motions, with unit variance; 0 in the first two rows."""
+        """Prediction errors of `whitened` motions, with unit variance; 0 in the first two rows."""
         found = []
         for motion, model in zip(whitened, self.time, strict=True):
             new = np.zeros_like(motion)
