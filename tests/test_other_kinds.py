@@ -231,6 +231,7 @@ WITH_MASKS = {
     "read_pair": lambda: preprocess.read_pair(face(), masked(face())),
     "published_input": lambda: preprocess.published_input(face(), masked(face()), None),
     "published_input at": lambda: preprocess.published_input(face(), face(), masked(FIVE)),
+    "RegionCropper": lambda: preprocess.RegionCropper(points=masked(FIVE / 8)),
     "confusion_matrix": lambda: metrics.confusion_matrix(masked([1, 0]), [1, 0], 2),
     "confusion_matrix of": lambda: metrics.confusion_matrix([1, 0], masked([1, 0]), 2),
     "score": lambda: metrics.score(masked([1, 0]), [1, 0], 2),
@@ -248,7 +249,7 @@ WITH_MASKS = {
 def test_masked_values_are_refused(name, tmp_path, monkeypatch):
     """NumPy would compute with the numbers under the mask."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(HtnetError, match=r"(has|have) masked values; fill them first: array\.filled"):
+    with pytest.raises(HtnetError, match=r"(has|have) masked values, which are missing\. Leave them out"):
         WITH_MASKS[name]()
     assert not list(tmp_path.iterdir())
 

@@ -208,9 +208,21 @@ class OptimizedModel(EmotionModel):
         with self._building:
             weights = weights_of(self.network)
             if self._engine is None or self._made_of is None or not self._made_of.unchanged(weights):
+                self._refuse_borrowed()
                 watch = Watch(weights)
                 self._engine, self._made_of = make_engine(self, self.backend), watch
             return self._engine
+
+    def _refuse_borrowed(self) -> None:
+        """Refuse weights that are not parameters, such as those that `torch.func.functional_call` puts in."""
+        for module in self.network.modules():
+            for name, value in module._parameters.items():
+                if value is not None and not isinstance(value, nn.Parameter):
+                    raise ModelError(
+                        f"{self.name} runs in {self.backend} and takes weights that are nn.Parameter, but {name} is "
+                        "a plain tensor. Give torch.func.functional_call values of nn.Parameter, or optimize without "
+                        "backend."
+                    )
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Load weights as in any module; an engine is made again afterwards."""

@@ -22,7 +22,10 @@ def refuse_masked(values: object, what: str, error: type[HtnetError] = InputErro
         HtnetError: of the type ``error``: a value is masked.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise error(f"{what} masked values; fill them first: array.filled(0).")
+        raise error(
+            f"{what} masked values, which are missing. Leave them out, or replace them by numbers that you choose: "
+            "array.filled(number)."
+        )
 
 
 def real_array(

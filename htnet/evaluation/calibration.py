@@ -195,7 +195,7 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
 
 
 def _matrix(values: npt.ArrayLike, name: str) -> Float64Array:
-    refuse_masked(values, f"{name} have")
+    refuse_masked(values, f"{name[:1].upper()}{name[1:]} have")
     matrix = np.asarray(values)
     if matrix.ndim != 2 or not matrix.size or matrix.dtype.kind not in "iuf":
         raise InputError(

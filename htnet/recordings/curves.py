@@ -128,7 +128,7 @@ def _small(tracks: Sequence[FaceTrack]) -> Iterator[QualityWarning]:
                 "small_face",
                 f"Face {track.number} is {size:.0f} px wide, measured like the aligned face (in tests, faces of "
                 f"{SMALL} px or more were large enough to distinguish weak expressions from noise): expect weak "
-                "expressions to be missed. Film the face from closer, or give the recording in its full size.",
+                "expressions to be missed. Film the face from a shorter distance, or give the recording in full size.",
             )
 
 

@@ -392,6 +392,8 @@ def _read(path: Path) -> EventDetector:
     with loading():
         from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; give the file of an event detector in it.")
     if not os.path.isfile(path):
         raise InputError(f"{path} does not exist; give the file of an event detector, or none for the shipped one.")
     try:

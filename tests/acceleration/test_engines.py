@@ -81,6 +81,16 @@ def test_an_empty_batch_never_reaches_the_engine(fast, monkeypatch):
     assert fast(torch.zeros(0, 3, 28, 28)).shape == (0, 3)
 
 
+def test_weights_of_a_functional_call_are_parameters(model, made):
+    """Plain tensors ended in PyTorch's TypeError when the engine was built again."""
+    fast = made("onnxruntime")
+    images, _ = example(model, 2)
+    weights = {name: value * 1.5 for name, value in fast.named_parameters() if not value.is_mkldnn}
+    with pytest.raises(ModelError, match="takes weights that are nn.Parameter"):
+        torch.func.functional_call(fast, weights, (images,))
+    assert relative(fast(images), model(images)) < 1e-4
+
+
 def test_copies_and_new_weights_get_an_engine_of_their_own(model, made, monkeypatch):
     """To make one takes seconds, so a stub stands for it."""
     fast, seen = made("onnxruntime"), []

@@ -334,6 +334,8 @@ class TestFile:
 
         with pytest.raises(InputError, match="does not exist"):
             load_detector(tmp_path / "none.safetensors")
+        with pytest.raises(InputError, match="is a folder"):
+            load_detector(tmp_path)
         (tmp_path / "text").write_text("text", "utf-8")
         with pytest.raises(InputError, match="cannot be read as a safetensors file"):
             load_detector(tmp_path / "text")

@@ -181,7 +181,7 @@ def test_a_small_face_is_told(rng):
     (warning,) = found.warnings
     assert warning.code == "small_face"
     assert re.search(r"Face 0 is (9|10)\d? px wide", warning.message)
-    assert "Film the face from closer" in warning.message
+    assert "Film the face from a shorter distance" in warning.message
 
 
 class Shown:
