@@ -160,7 +160,7 @@ class Client:
         self.told[str(status)] += 1
         if status == 503:
             self.busy += 1
-            if b"places taken" not in content and b"being stopped" not in content:
+            if b"places of this server are taken" not in content and b"is stopping" not in content:
                 self.faults.append(f"client {self.number}, {one.name}: 503 {content[:200]!r}")
             if "retry-after" not in headers:
                 self.faults.append(f"client {self.number}, {one.name}: 503 without a time to wait")

@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.stopping or length > _LARGEST or not server.places.acquire(blocking=False):
             # What is still being sent is read: a connection that is closed before loses its answer.
             self._body(min(length, _LARGEST))
-            self._answer(503, b"being stopped" if server.stopping else b"places taken")
+            self._answer(503, b"is stopping" if server.stopping else b"places of this server are taken")
             return
         with server.lock:
             server.inside += 1

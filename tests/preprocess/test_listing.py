@@ -73,7 +73,7 @@ def test_many_videos_in_one_call(tmp_path, run):
     assert "2 predictions" in out
     for more, said in (
         (["--sample", "x"], "own names"),
-        (["--from-frame", "1"], "one video"),
+        (["--from-frame", "1"], "a single video"),
         (["--manifest", "m.csv"], "either"),
     ):
         status, _, err = run(*words, "--out", tmp_path / "q.csv", *more)

@@ -158,7 +158,7 @@ def test_other_commands_are_refused(monkeypatch, tmp_path, fail, variable):
     monkeypatch.setenv(variable, "2")
     said = fail("loso", "--data", tmp_path)
     assert f"{variable} is 2" in said
-    assert "htnet train alone" in said
+    assert "only htnet train can share work" in said
     assert f"env -u {variable}" in said
     for alone in ("1", ""):
         monkeypatch.setenv(variable, alone)
