@@ -4,8 +4,9 @@
     python -m benchmarks.recordings_real --wheels /tmp/wheels --json benchmarks/results/recordings_real.json
 
 No frame of them is part of htnet. One author of htnet looked at every frame of the eyes and wrote down the blinks
-(`BLINKS`) before the detector of this version was trained. Expressions were not annotated: only what is reported is
-listed. Thirty seconds of three people show whether something works at all; they are no estimate of a rate.
+(`RECORDINGS`) before the detector of this version was trained, but knew the answers of the one before. Expressions were
+not annotated: only what is reported is listed. Thirty seconds of three people show whether something works at all; they
+are no estimate of a rate.
 """
 
 from __future__ import annotations
