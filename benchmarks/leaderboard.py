@@ -45,7 +45,7 @@ def estimate(row: Row, data: FlowSet, workers: int) -> float:
     seconds = []
     for epochs in (1, 2):
         start = time.perf_counter()
-        train_model(row.model, data, get_recipe(row.recipe, epochs=epochs))
+        train_model(row.model, data, get_recipe(row.recipe, epochs=epochs, precision=row.precision))
         seconds.append(time.perf_counter() - start)
     # The second training starts warm, so the difference would be too small.
     epoch = seconds[1] / 2
@@ -58,7 +58,7 @@ def train(row: Row, out: Path, options: dict[str, Any]) -> dict[str, Any]:
     result = loso(
         open_data(COMPOSITE),
         row.model,
-        row.recipe,
+        get_recipe(row.recipe, precision=row.precision),
         out=out / row.name,
         protocols=PROTOCOLS,
         seeds=SEEDS,

@@ -66,6 +66,8 @@ class Row:
         family: what the papers call the model.
         published: figures of the paper.
         ten: leave out the `TEN` only, because a seed takes more than `HOURS_A_SEED`.
+        precision: of the matrix products and convolutions in training, "float32" or "bfloat16". The second takes about
+            half of the time where they are most of it; `benchmarks/results/leaderboard_precision.json` compares both.
     """
 
     model: str
@@ -74,6 +76,7 @@ class Row:
     family: str
     published: Published | None = None
     ten: bool = False
+    precision: str = "float32"
 
     @property
     def name(self) -> str:
@@ -90,6 +93,8 @@ _STSTNET = Published(((0.7353, 0.7605), (0.6801, 0.7013), (0.8382, 0.8686), (0.6
 _FEATREF = Published(((0.7838, 0.7832), (0.7011, 0.7083), (0.8915, 0.8873), (0.7372, 0.7155)), _HTNET)
 _HTNET_SCORES = Published(((0.8603, 0.8475), (0.8049, 0.7905), (0.9532, 0.9516), (0.8131, 0.8124)), _HTNET)
 
+_BF16 = "bfloat16"
+
 #: In the order in which they are trained: short ones first.
 ROWS = {
     row.name: row
@@ -97,25 +102,25 @@ ROWS = {
         Row("ststnet", "default", False, "STSTNet", _STSTNET),
         Row("flow_mlp", "mixed", False, "FlowMLP (ours)"),
         Row("svm", "cells", False, "SVM on 7 x 7 cells"),
-        Row("rcn_a", "default", False, "RCN-A"),
-        Row("rcn_a", "rcn", True, "RCN-A"),
+        Row("rcn_a", "default", False, "RCN-A", precision=_BF16),
+        Row("rcn_a", "rcn", True, "RCN-A", precision=_BF16),
         Row("off_apexnet", "default", False, "OFF-ApexNet", _OFF),
         Row("off_apexnet", "off_apexnet", True, "OFF-ApexNet", _OFF),
-        Row("rcn_f", "default", False, "RCN-F"),
-        Row("rcn_f", "rcn", True, "RCN-F"),
-        Row("rcn_s", "rcn", True, "RCN-S"),
-        Row("rcn_w", "rcn", True, "RCN-W"),
+        Row("rcn_f", "default", False, "RCN-F", precision=_BF16),
+        Row("rcn_f", "rcn", True, "RCN-F", precision=_BF16),
+        Row("rcn_s", "rcn", True, "RCN-S", precision=_BF16),
+        Row("rcn_w", "rcn", True, "RCN-W", precision=_BF16),
         Row("dual_inception", "default", False, "Dual-Inception", _DUAL),
         Row("dual_inception", "dual_inception", True, "Dual-Inception", _DUAL, ten=True),
         Row("htnet_small", "default", False, "HTNet", _HTNET_SCORES),
         Row("htnet_dual_stream", "default", False, "dual-stream HTNet"),
-        Row("mhssa_gcn", "default", False, "MHSSA + GCN", ten=True),
+        Row("mhssa_gcn", "default", False, "MHSSA + GCN", ten=True, precision=_BF16),
         Row("featref", "default", False, "FeatRef", _FEATREF),
         Row("featref", "featref", True, "FeatRef", _FEATREF, ten=True),
         Row("mier_cvt", "default", False, "MiER-CvT", ten=True),
         Row("mier_cvt", "mier_cvt", True, "MiER-CvT", ten=True),
-        Row("capsulenet", "capsulenet", True, "CapsuleNet", _CAPSULE, ten=True),
-        Row("capsulenet", "default", False, "CapsuleNet", _CAPSULE, ten=True),
+        Row("capsulenet", "capsulenet", True, "CapsuleNet", _CAPSULE, ten=True, precision=_BF16),
+        Row("capsulenet", "default", False, "CapsuleNet", _CAPSULE, ten=True, precision=_BF16),
         Row("htnet_base", "reference", True, "HTNet", _HTNET_SCORES, ten=True),
     )
 }

@@ -68,7 +68,9 @@ def _count(found: dict[str, Any]) -> str:
 
 
 def _name(row: Row) -> list[str]:
-    return [f"{row.family} (`{row.model}`)", f"`{row.recipe}`, {'the paper’s' if row.paper else 'ours'}"]
+    whose = "the paper’s" if row.paper else "ours"
+    fewer_bits = "" if row.precision == "float32" else f", in {row.precision}"
+    return [f"{row.family} (`{row.model}`)", f"`{row.recipe}`, {whose}{fewer_bits}"]
 
 
 def _honest(row: Row, found: dict[str, Any], below: dict[str, Any] | None) -> list[str]:

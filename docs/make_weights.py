@@ -20,7 +20,7 @@ def fill(text: str) -> str:
 
 def table() -> str:
     """One row for each registered name, those that load first."""
-    rows = ["| name | what | UF1 | size | terms | where |", "|---|---|---|---|---|---|"]
+    rows = ["| name | what | UF1 | UF1 that leaks | size | terms | where |", "|---|---|---|---|---|---|---|"]
     rows += [row(spec) for spec in sorted(list_pretrained(), key=lambda spec: (not spec.published, not spec.sha256))]
     return "\n".join(rows)
 
@@ -28,9 +28,10 @@ def table() -> str:
 def row(spec: PretrainedSpec) -> str:
     """One row."""
     score = next((f"{value:.3f}, {how(what)}" for what, value in spec.metrics.items()), "none yet")
+    leaking = next((f"{value:.3f}, {how(what)}" for what, value in spec.leaking_metrics.items()), "")
     size = "" if spec.size is None else in_bytes(spec.size)
     terms = "research only" if restriction(spec.license_expression) else spec.license_expression
-    return f"| `{spec.name}` | {spec.description} | {score} | {size} | {terms} | {spec.state} |"
+    return f"| `{spec.name}` | {spec.description} | {score} | {leaking} | {size} | {terms} | {spec.state} |"
 
 
 def how(metric: str) -> str:

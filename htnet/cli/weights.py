@@ -175,6 +175,7 @@ def _list(args: argparse.Namespace) -> None:
                     "architecture": spec.model,
                     "bytes": spec.size,
                     "metrics": dict(spec.metrics),
+                    "leaking_metrics": dict(spec.leaking_metrics),
                     "license": spec.license_expression,
                     "terms": spec.license,
                 }
@@ -196,4 +197,5 @@ def _list(args: argparse.Namespace) -> None:
         print(f"  {spec.name:<22} {spec.description} [{spec.state}]")
         size = [] if spec.size is None else [in_bytes(spec.size)]
         score = [f"{what} {value:.3f}" for what, value in list(spec.metrics.items())[:1]]
-        print(" " * 25 + "; ".join((*size, *score, spec.license)))
+        leaking = [f"{what} {value:.3f} (leaks)" for what, value in list(spec.leaking_metrics.items())[:1]]
+        print(" " * 25 + "; ".join((*size, *score, *leaking, spec.license)))

@@ -125,6 +125,10 @@ def test_metrics_are_those_of_the_committed_run(real):
     run, config = committed(spec), read_config(folder_of(spec) / "config.json")
     full = run["protocols"]["last"]["mean"]["full"]
     assert spec.metrics == {f"LOSO last, Full {name.upper()}": round(full[name], 4) for name in ("uf1", "uar")}
+    full = run["protocols"]["best_on_test"]["mean"]["full"]
+    assert spec.leaking_metrics == {
+        f"LOSO best_on_test, Full {name.upper()}": round(full[name], 4) for name in ("uf1", "uar")
+    }
     bundle.check_same_training(config, run)
     mean = run["protocols"]["last"]["mean"]
     expected = {f"LOSO last, {group}, {name}": mean[group][name] for group in mean for name in ("uf1", "uar")}
