@@ -22,6 +22,7 @@ from htnet.preprocess import FlowPreprocessor, FrameSource
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
 from htnet.preprocess.regions import template_points
 from htnet.training import FlowSet, TrainingJob, get_recipe, predict_set, run_job, spec_for
+from htnet.training.generated_samples import check_classes
 
 require("sklearn", "sklearn", "Using htnet as an estimator")
 
@@ -227,11 +228,13 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
             y: (N,) classes, numbers or strings.
 
         Raises:
-            InputError: the images have another shape, ``y`` has another length, or fewer than two classes.
+            InputError: the images have another shape, ``y`` has another length, fewer than two classes, or values that
+                are no classes (NaN, None, numbers with a fraction); or the recipe adds generated images, which are of
+                other classes.
             UnknownModelError, RecipeError: the model or the recipe does not exist.
         """
         images = flow_rows(X)
-        labels = column_or_1d(y, warn=True)
+        labels = _class_labels(y)
         if len(labels) != len(images):
             raise InputError(f"X has {len(images)} images, but y has {len(labels)} classes. Give one class per image.")
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -239,11 +242,14 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"y has only the class {self.classes_[0]!r}; training needs two or more.")
         changes = {} if self.epochs is None else {"epochs": self.epochs}
         recipe = get_recipe(self.recipe, **changes)
+        names = tuple(map(str, self.classes_))
+        check_classes(recipe, names)
         seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else _drawn(self.random_state)
         job = TrainingJob(self.model, recipe, seed, self.device, {"num_classes": len(self.classes_)}, self.start)
         data = _flow_set(images, codes, None, self.model)
-        self.model_, _ = run_job(job, data)
-        self.model_.labels = tuple(map(str, self.classes_))
+        # Without the names, a start of other classes, but as many, would pass on its classifier.
+        self.model_, _ = run_job(job.loaded(names), data)
+        self.model_.labels = names
         self.model_.preprocess_spec = data.spec
         self.n_features_in_ = images[0].size
         return self
@@ -263,7 +269,7 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
     """Flow images (N, 28, 28, 3) uint8, from flattened rows or images.
 
     Raises:
-        InputError: another shape, no images, or values outside 0 to 255.
+        InputError: another shape, no images, or values outside 0 to 255 or all within 0 to 1.
     """
     refuse_masked(images, "X has")
     found = np.asarray(images)
@@ -274,14 +280,36 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
             f"X has the shape {found.shape}; give flow images as (N, {VALUES}) or (N, {TEMPLATE_SIZE}, "
             f"{TEMPLATE_SIZE}, 3), such as FlowImages makes from pairs of frames."
         )
-    if found.dtype == np.uint8:
-        return found
     if found.dtype.kind not in "iuf" or not np.isfinite(found).all() or found.min() < 0 or found.max() > 255:
         raise InputError(
             "X has values outside 0 to 255, or values that are not numbers; give flow images as FlowImages makes them, "
             "unscaled: the models standardize their input."
         )
-    return np.rint(found).astype(np.uint8)
+    if 0 < found.max() <= 1:
+        raise InputError(
+            f"All values of X are from 0 to {found.max():g}, so they seem to be divided by 255 or scaled. Give flow "
+            "images of 0 to 255 as FlowImages makes them, unscaled: the models standardize their input."
+        )
+    return found if found.dtype == np.uint8 else np.rint(found).astype(np.uint8)
+
+
+def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
+    """The classes (N,), refusing values that are no names of classes.
+
+    Raises:
+        InputError: another shape, NaN, None, numbers with a fraction, or numbers and names mixed.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1 and labels.shape[1:] != (1,):
+        raise InputError(f"y has the shape {labels.shape}; give one class per image, (N,).")
+    labels = column_or_1d(labels, warn=True)
+    cure = "Give the name of a class, or a whole number, for each image; leave out images without one."
+    for value in labels.tolist():
+        if value is None or value in ("nan", "None") or (isinstance(value, float) and not value.is_integer()):
+            raise InputError(f"y has {value!r}, which is not a class. {cure}")
+    if labels.dtype == object and len({isinstance(value, str) for value in labels}) > 1:
+        raise InputError(f"y mixes names and numbers. {cure}")
+    return labels
 
 
 def _drawn(random_state: Any) -> int:

@@ -13,8 +13,9 @@ from htnet.core.errors import FlowError, FrameError, LimitError, cause
 from htnet.core.hints import IMAGES, hint
 from htnet.core.limits import PICTURE_PIXELS, read_file
 from htnet.core.paths import as_path
+from htnet.preprocess.avif import is_avif, oriented
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
-from htnet.preprocess.pictures import file_damage, picture_count, picture_size
+from htnet.preprocess.pictures import file_damage, picture_count, picture_size, plain_alpha
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,10 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
         PICTURE_PIXELS.check(size[0] * size[1], what)
     # Not IMREAD_UNCHANGED for frames: it ignores the EXIF orientation and returns palettes in other shapes.
     flags = cv2.IMREAD_UNCHANGED if kind.as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    stored = data if kind.as_stored else plain_alpha(data)
     with quiet_opencv():
         try:
-            pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+            pixels = cv2.imdecode(np.frombuffer(stored, dtype=np.uint8), flags)
         except cv2.error as error:
             if error.func == "validateInputImageSize":
                 raise kind.error(
@@ -111,4 +113,5 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
         other = "" if path.suffix.lower() in IMAGES or not os.path.exists(path) else hint(path)
         raise kind.error(f"{what} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}")
     PICTURE_PIXELS.check(pixels.shape[0] * pixels.shape[1], what)  # formats whose size is not known before
-    return np.asarray(pixels)
+    # OpenCV (5.0.0) applies the orientation of all formats but this.
+    return oriented(np.asarray(pixels), data) if is_avif(data) and not kind.as_stored else np.asarray(pixels)

@@ -6,9 +6,13 @@ import re
 import struct
 import zlib
 
+from htnet.preprocess.avif import avif_frames, is_avif
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT = 254, 255, 256, 257
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _EXTRA = 254, 255, 256, 257, 338
+# Values of the tag ExtraSamples: alpha that the colors are multiplied by already, and alpha that they are not.
+_ASSOCIATED, _UNASSOCIATED = 1, 2
 # In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _PNM_SIZE = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+([0-9]{1,9})(?:\s|#[^\n]*\n)+([0-9]{1,9})\s")
@@ -17,7 +21,7 @@ PNM_HEAD = 4096
 
 
 def picture_count(data: bytes) -> int:
-    """Pages of a TIFF file (BigTIFF too), frames of an animated PNG, WebP or GIF file; 1 for all others and if broken.
+    """Pages of a TIFF file (BigTIFF too), frames of an animated PNG, WebP, GIF or AVIF; 1 for all others and if broken.
 
     Copies at a lower resolution and masks, which TIFF 6.0 marks (NewSubfileType), do not count.
     """
@@ -30,6 +34,8 @@ def picture_count(data: bytes) -> int:
             return max(1, _webp_frames(data))
         if data[:6] in (b"GIF87a", b"GIF89a"):
             return max(1, _gif_frames(data))
+        if is_avif(data):
+            return max(1, avif_frames(data))
     except (struct.error, IndexError):
         return 1
     return 1
@@ -108,6 +114,32 @@ def _tiff_size(data: bytes) -> tuple[int, int] | None:
         if tag in (_WIDTH, _HEIGHT):
             (found[tag],) = struct.unpack_from(order + {3: "H", 4: "I"}.get(kind, "Q"), data, place + value)
     return (found[_WIDTH], found[_HEIGHT]) if len(found) == 2 else None
+
+
+def plain_alpha(data: bytes) -> bytes:
+    """The file such that its colors are decoded as they are stored; only some TIFF files are changed.
+
+    libtiff, and OpenCV with it, multiplies colors by an alpha channel that is marked as unassociated, so that
+    transparent pixels turn black. The mark of the first page is changed to that of associated alpha.
+    """
+    if data[:4] not in _TIFF:
+        return data
+    try:
+        order, big, at = _tiff_start(data)
+        (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+        head, entry, form = (8, 20, "Q") if big else (2, 12, "I")
+        for place in range(at + head, min(at + head + entries * entry, len(data)), entry):
+            tag, _, count = struct.unpack_from(order + "HH" + form, data, place)
+            if tag != _EXTRA:
+                continue
+            value = place + 4 + struct.calcsize(form)
+            if 2 * count > struct.calcsize(form):
+                (value,) = struct.unpack_from(order + form, data, value)
+            if struct.unpack_from(order + "H", data, value)[0] == _UNASSOCIATED:
+                return data[:value] + struct.pack(order + "H", _ASSOCIATED) + data[value + 2 :]
+    except struct.error:
+        return data
+    return data
 
 
 def _tiff_pages(data: bytes) -> int:

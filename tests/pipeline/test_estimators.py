@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GroupKFold, cross_val_score
@@ -118,12 +119,50 @@ def test_a_pipeline_from_frames_to_a_support_vector_machine():
         (np.full((4, 2352), 256), "outside 0 to 255"),
         (np.full((4, 2352), -1.0), "outside 0 to 255"),
         (np.full((4, 2352), np.nan), "outside 0 to 255"),
+        (np.full((4, 2352), 200) / 255, "All values of X are from 0 to 0.784314"),
+        (np.ones((4, 2352), np.uint8), "All values of X are from 0 to 1"),
     ],
 )
 def test_what_is_no_flow_image(images, message):
-    for estimator in (HTNetClassifier("htnet_tiny"), HTNetFeatures()):
+    for estimator in (HTNetClassifier("htnet_tiny"), HTNetFeatures(), FlowCells()):
         with pytest.raises(InputError, match=message):
             estimator.fit(images, np.arange(len(images)))
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([np.nan, 0.0, 1.0, 1.0], "y has nan, which is not a class"),
+        ([None, "a", "b", "b"], "y has None, which is not a class"),
+        (np.array(["a", "b", np.nan, "b"]), "y has 'nan', which is not a class"),
+        ([0.1, 0.2, 0.3, 0.4], "y has 0.1, which is not a class"),
+        (np.array(["a", 1, "a", 1], object), "y mixes names and numbers"),
+        (np.eye(2)[[0, 1, 1, 0]], r"y has the shape \(4, 2\)"),
+    ],
+)
+def test_what_is_no_class(classes, message):
+    with pytest.raises(InputError, match=message):
+        HTNetClassifier("htnet_tiny").fit(np.zeros((4, 2352), np.uint8), classes)
+
+
+def test_the_classifier_knows_its_classes(data):
+    """A recipe's generated images, and the classifier of a start, belong to negative, positive and surprise."""
+    images, emotions = images_of(data).reshape(24, -1), np.array([s.label for s in data])
+    own = np.array(["anger", "disgust", "joy"])[np.unique(emotions, return_inverse=True)[1]]
+    with pytest.raises(InputError, match="the samples are of anger, disgust, joy"):
+        HTNetClassifier("flow_mlp", "mixed", epochs=1).fit(images, own)
+    start = htnet.load_pretrained("synthetic-mlp")
+
+    def classifier(labels):
+        recipe = get_recipe("default", epochs=1, lr=1e-9, ema_decay=0.0)
+        found = HTNetClassifier("flow_mlp", recipe, start=start).fit(images, labels)
+        return found.model_.classifier.weight, found.model_.labels
+
+    kept, fresh = classifier(emotions), classifier(own)
+    assert kept[1] == start.labels
+    assert fresh[1] == ("anger", "disgust", "joy")
+    torch.testing.assert_close(kept[0], start.classifier.weight, atol=1e-4, rtol=0)
+    assert (fresh[0] - start.classifier.weight).abs().max() > 0.01
 
 
 def test_other_refusals():

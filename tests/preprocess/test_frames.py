@@ -142,6 +142,32 @@ def test_pictures_of_pillow(tmp_path, rng):
         read_frame(image.open(path))
 
 
+@pytest.mark.parametrize("form", ["jpg", "png", "webp", "tif", "avif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_every_format_is_that_of_pillow(rng, tmp_path, form, orientation):
+    image = pytest.importorskip("PIL.Image")
+    path, exif = tmp_path / f"a.{form}", image.Exif()
+    exif[0x0112] = orientation
+    image.fromarray(smooth_rgb(rng)).save(path, exif=exif, quality=100)
+    if form == "avif" and cv2.imread(str(path)) is None:
+        pytest.skip("this OpenCV reads no AVIF")
+    shown, expected = read_frame(path).pixels, read_frame(image.open(path)).pixels
+    assert shown.shape == expected.shape == ((40, 56, 3) if orientation < 5 else (56, 40, 3))
+    assert np.abs(shown.astype(int) - expected).max() <= 8
+    np.testing.assert_array_equal(read_frame(path.read_bytes()).pixels, shown)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("extra", [0, 1, 2])  # unspecified, associated alpha, unassociated alpha
+def test_transparent_pixels_of_tiff_files_keep_their_colors(rng, tmp_path, extra, big):
+    image = pytest.importorskip("PIL.Image")
+    rgb = smooth_rgb(rng)
+    picture = image.fromarray(rgb).convert("RGBA")
+    picture.putalpha(image.fromarray(rng.integers(0, 256, rgb.shape[:2], dtype=np.uint8)))
+    picture.save(tmp_path / "a.tif", tiffinfo={338: extra}, big_tiff=big)
+    np.testing.assert_array_equal(read_frame(tmp_path / "a.tif").pixels, rgb)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_tensors(rng, dtype):
     values = torch.from_numpy(rng.integers(0, 2, (20, 30, 3), dtype=np.uint8))

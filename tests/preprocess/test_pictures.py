@@ -26,7 +26,14 @@ def encoded(pictures, form, **options):
     return file.getvalue()
 
 
-FORMS = [("TIFF", {}), ("TIFF", {"big_tiff": True}), ("PNG", {}), ("WEBP", {"lossless": True}), ("GIF", {})]
+FORMS = [
+    ("TIFF", {}),
+    ("TIFF", {"big_tiff": True}),
+    ("PNG", {}),
+    ("WEBP", {"lossless": True}),
+    ("GIF", {}),
+    ("AVIF", {}),
+]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

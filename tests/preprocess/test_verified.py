@@ -6,6 +6,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.data import astronaut, camera, chelsea
 
 from htnet import Predictor
@@ -22,6 +23,7 @@ from htnet.preprocess import (
     make_landmarker,
     motion_features,
     published_input,
+    read_frame,
     spot,
     verified,
 )
@@ -141,6 +143,24 @@ def test_given_points_of_a_level_face_need_one_look(monkeypatch):
 def test_points_upside_down_on_an_upright_face_are_refused():
     with pytest.raises(PoseError, match="from portrait|in portrait"):
         verified(Landmarks(TRUE[[4, 3, 2, 1, 0]], "mine"), Frame(PORTRAIT, "portrait.png"))
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_points_of_a_picture_before_its_exif_orientation_are_refused(quarter, tmp_path):
+    orientation = {1: 6, 2: 3, 3: 8}[quarter]
+    picture = Image.fromarray(turned(PORTRAIT, quarter))  # as a camera stores it that is held turned
+    picture.getexif()[0x0112] = orientation
+    path = tmp_path / "phone.png"
+    picture.save(path, exif=picture.getexif())
+    turn = (TRUE @ [1, 1j] - 149.5 * (1 + 1j)) * (-1j) ** quarter + 149.5 * (1 + 1j)
+    stored = np.stack([turn.real, turn.imag], axis=1)
+    verified(Landmarks(TRUE, "shown.json"), read_frame(path))
+    degrees = {1: 90, 2: 180, 3: 90}[quarter]
+    message = r"phone\.png is upright, but its points from stored\.json are .* orientation applied \(300x300 px\)"
+    with pytest.raises(PoseError, match=message) as error:
+        verified(Landmarks(stored, "stored.json"), read_frame(path))
+    said = int(str(error.value).split("rotated by about ")[1].split()[0])
+    assert abs(said - degrees) <= 5
 
 
 def seen(scale=1.0, shift=0.0, mouth=0.0):

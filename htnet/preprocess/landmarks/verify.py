@@ -76,7 +76,8 @@ def verified(landmarks: Points, frame: Frame) -> Points:
 
     Raises:
         LandmarkError: the points are not arranged like a face's, or are far from those of the detected face.
-        PoseError: the face is a profile, is rotated differently from the points, or is cut off by the frame's edge.
+        PoseError: the face is a profile, is rotated differently from the points (like points in px of a picture before
+            its EXIF orientation is applied), or is cut off by the frame's edge.
     """
     if landmarks.verified:
         return landmarks
@@ -120,6 +121,22 @@ def turned_error(frame: Frame, degrees: float) -> PoseError:
     return PoseError(
         f"The face in {frame.source} is {how}: it seems rotated by about {way}. Rotate the frame by {back}. Pictures "
         "whose EXIF orientation was lost, and videos that only their player rotates, look like this."
+    )
+
+
+def _wrong_turn(five: Landmarks, frame: Frame, face: float, points: float) -> PoseError:
+    """The error for points that are rotated against the face, both in degrees clockwise in the frame.
+
+    If the face is upright, the points are those of the picture in another orientation; otherwise the frame is rotated.
+    """
+    if five.source in ("yunet", "template") or _turn_between(face, 0) > _STEP / 2:
+        return turned_error(frame, face)
+    height, width = frame.size
+    return PoseError(
+        f"The face in {frame.source} is upright, but its points from {five.source} are rotated by about "
+        f"{_turn_between(points, 0):.0f} degrees. Give [x, y] in px of the picture as it is shown, with its EXIF "
+        f"orientation applied ({width}x{height} px), in the order left eye, right eye, nose, left mouth corner, right "
+        "mouth corner."
     )
 
 
@@ -181,10 +198,10 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
         score, points = max(looks, key=lambda look: look[0])
         better = score >= max(level + _BETTER, _FACE)
         if better and points is not None and _apart(points, five.points, eyes) > _APART:
-            raise turned_error(frame, face_shape(points).roll)
+            raise _wrong_turn(five, frame, face_shape(points).roll, roll)
     tilt, points = _settled(frame, five.points, roll, seen)
     if points is not None and _turn_between(tilt, roll) > _WRONG_TILT and _apart(points, five.points, eyes) > _APART:
-        raise turned_error(frame, tilt)
+        raise _wrong_turn(five, frame, tilt, roll)
     roll = tilt
     if not detected and five.source != "template":
         return _disagreement(five, frame, first if roll == looked else _faces(bundled(), frame, five.points, roll))
