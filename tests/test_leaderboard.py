@@ -1,16 +1,19 @@
 """The leaderboard: what is kept of a run, and its table."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from benchmarks import leaderboard, leaderboard_table
+from benchmarks import leaderboard, leaderboard_precision, leaderboard_table
 from benchmarks.ceiling_learners import Composite, svm
 from benchmarks.leaderboard_rows import ROWS, TEN, draw_ten
+from htnet.core.errors import InputError
 from htnet.data.published import COMPOSITE, composite_list, read_list
 from htnet.evaluation import loso
+from htnet.evaluation.report import SampleResult
 from htnet.models import get_entry, list_models
 from htnet.training import get_recipe, load_flow_set
 from htnet.training.recipe import RECIPES
@@ -158,3 +161,30 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
     text = leaderboard_table.table({row.name: found})
     assert "STSTNet (`ststnet`)" in text
     assert "Not trained yet: `flow_mlp-mixed`" in text
+
+
+def test_published_scores_are_compared_with_the_leaking_interval():
+    row = ROWS["ststnet-default"]
+    uf1, uar = row.published.scores[0]
+    for low, high, where in ((uf1 - 0.01, uf1, "inside"), (uf1, uf1 + 0.01, "inside"), (uf1 + 0.01, 1, "outside")):
+        entry = {"interval": {"full": {"uf1": [low, high]}}}
+        assert leaderboard_table._published(row, entry) == f"{uf1:g} / {uar:g}, {where}"
+    assert leaderboard_table._published(ROWS["flow_mlp-mixed"], entry) == "–"
+
+
+def test_a_row_in_fewer_bits_says_so():
+    row = next(row for row in ROWS.values() if row.precision == "bfloat16")
+    assert leaderboard_table._name(row)[1].endswith(", in bfloat16")
+    assert "float" not in leaderboard_table._name(ROWS["ststnet-default"])[1]
+
+
+def test_the_comparison_of_precisions():
+    first = [SampleResult(f"s{i}", "smic", "p", 0, "last", 0, i % 2, (1 - i % 2, i % 2, 0)) for i in range(4)]
+    assert leaderboard_precision.compare(first, first) == {"same_predictions": 1.0, "mean_difference": 0.0}
+    other = [replace(first[0], prediction=1, probabilities=(0.4, 0.6, 0.0)), *first[:0:-1]]
+    found = leaderboard_precision.compare(first, other)
+    assert found == {"same_predictions": 0.75, "mean_difference": pytest.approx(1.2 / 12)}
+    with pytest.raises(InputError, match="not of the same samples"):
+        leaderboard_precision.compare(first, first[1:])
+    with pytest.raises(InputError, match="no row 'svm-cells' of a network"):
+        leaderboard_precision.measure("svm-cells", None)
