@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.leaderboard`` trains the rows that are missing, or those that are named, and goes on where it was
 interrupted; each row is written to ``benchmarks/results/leaderboard`` when it is done. ``--estimate`` tells first how
-many hours each row takes, ``--hours`` leaves out longer ones, ``--table`` only rewrites the page. Rows that take more
-than three hours a seed leave out ten people only, who were drawn beforehand, and stand in a table of their own.
+many hours each row takes, ``--hours`` leaves out longer ones, ``--seeds 1`` trains one seed of each, to which a later
+call adds the others, ``--table`` only rewrites the page. Rows that take more than three hours per seed leave out ten
+people only, who were drawn beforehand, and are in a table of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 
 from benchmarks.ceiling_learners import read_composite, svm
 from benchmarks.leaderboard_rows import PROTOCOLS, ROWS, SEEDS, TEN, Row
-from benchmarks.leaderboard_table import write_page
+from benchmarks.leaderboard_table import seeds_of, write_page
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
 from htnet.core.errors import HtnetError, InputError, did_you_mean
@@ -37,8 +38,8 @@ FOLDER = RESULTS / "leaderboard"
 SUBJECTS = 68
 
 
-def estimate(row: Row, data: FlowSet, workers: int) -> float:
-    """Hours that a row takes with so many processes, from the time of single epochs here.
+def estimate(row: Row, data: FlowSet, workers: int, seeds: int = SEEDS) -> float:
+    """Hours that so many seeds of a row take with so many processes, from the time of single epochs here.
 
     "last" and "best_on_test" are one training of a fold; "nested" is a second one, of 80 % of it.
     """
@@ -50,18 +51,18 @@ def estimate(row: Row, data: FlowSet, workers: int) -> float:
     # The second training starts warm, so the difference would be too small.
     epoch = seconds[1] / 2
     folds = len(TEN) if row.ten else SUBJECTS
-    return epoch * get_recipe(row.recipe).epochs * 1.8 * folds * SEEDS / workers / 3600
+    return epoch * get_recipe(row.recipe).epochs * 1.8 * folds * seeds / workers / 3600
 
 
-def train(row: Row, out: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Train a row, or what is missing of it, and return what is kept of it."""
+def train(row: Row, out: Path, options: dict[str, Any], seeds: int = SEEDS) -> dict[str, Any]:
+    """Train so many seeds of a row, or what is missing of them, and return what is kept of it."""
     result = loso(
         open_data(COMPOSITE),
         row.model,
         get_recipe(row.recipe, precision=row.precision),
         out=out / row.name,
         protocols=PROTOCOLS,
-        seeds=SEEDS,
+        seeds=seeds,
         subjects=TEN if row.ten else None,
         **options,
     )
@@ -172,6 +173,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}; all that are missing")
     parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"), help="folder of the runs")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=SEEDS,
+        help="number of seeds of each row (default: %(default)s)",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--engine", default="local", help="local, or ray for a cluster's nodes (default: %(default)s)")
     parser.add_argument("--address", help="HOST:PORT of the Ray cluster")
@@ -189,6 +196,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _seeds_done(row: Row) -> float:
+    """Number of seeds of the committed row; the SVM has no seeds, so it is done whatever their number."""
+    path = FOLDER / f"{row.name}.json"
+    if not path.is_file():
+        return 0
+    return float("inf") if row.model == "svm" else seeds_of(json.loads(path.read_text("utf-8")))
+
+
 def _train_all(args: argparse.Namespace) -> None:
     if unknown := [name for name in args.rows if name not in ROWS]:
         raise InputError(f"There is no row {unknown[0]!r}. {did_you_mean(unknown[0], ROWS)}")
@@ -196,19 +211,21 @@ def _train_all(args: argparse.Namespace) -> None:
     for row in [ROWS[name] for name in args.rows or ROWS]:
         if args.estimate and row.model == "svm":
             continue
-        if (FOLDER / f"{row.name}.json").is_file() and not (args.rows or args.estimate):
+        if not (args.rows or args.estimate) and _seeds_done(row) >= args.seeds:
             continue
         if (args.estimate or args.hours) and row.model != "svm":
             spec = get_entry(row.model).spec
             if spec not in data:
                 data[spec] = load_flow_set(open_data(COMPOSITE), spec)
-            hours = estimate(row, data[spec], args.workers)
-            print(f"{row.name}: about {hours:.2f} hours for {SEEDS} seeds and {args.workers} processes", flush=True)
+            hours = estimate(row, data[spec], args.workers, args.seeds)
+            print(
+                f"{row.name}: about {hours:.2f} hours for {args.seeds} seeds and {args.workers} processes", flush=True
+            )
             if args.estimate or (args.hours and hours > args.hours):
                 continue
         start = time.perf_counter()
         options = {"workers": args.workers, "engine": args.engine, "address": args.address, "progress": False}
-        found = train_svm(row) if row.model == "svm" else train(row, args.out, options)
+        found = train_svm(row) if row.model == "svm" else train(row, args.out, options, args.seeds)
         found["minutes_of_this_call"] = round((time.perf_counter() - start) / 60, 2)
         write_atomic(FOLDER / f"{row.name}.json", to_json(found))
         print(f"{row.name}: {json.dumps(found['protocols']['last']['mean']['full'])}", flush=True)

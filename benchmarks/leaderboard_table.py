@@ -72,10 +72,18 @@ def _count(found: dict[str, Any]) -> str:
     return "–" if found["parameters"] is None else f"{found['parameters']:,}"
 
 
-def _name(row: Row) -> list[str]:
+def seeds_of(found: dict[str, Any]) -> int:
+    """Number of seeds that a row was trained with."""
+    return len(found["answers"]["predicted"]["last"])
+
+
+def _name(row: Row, found: dict[str, Any]) -> list[str]:
+    """Model and recipe; the recipe with what differs from other rows: precision, number of seeds."""
     whose = "the paper’s" if row.paper else "ours"
     fewer_bits = "" if row.precision == "float32" else f", in {row.precision}"
-    return [f"{row.family} (`{row.model}`)", f"`{row.recipe}`, {whose}{fewer_bits}"]
+    count = seeds_of(found)
+    seeds = "" if count >= SEEDS or row.model == "svm" else f", {count} seed{'s' if count > 1 else ''}"
+    return [f"{row.family} (`{row.model}`)", f"`{row.recipe}`, {whose}{fewer_bits}{seeds}"]
 
 
 def _honest(row: Row, found: dict[str, Any], below: dict[str, Any] | None) -> list[str]:
@@ -83,7 +91,7 @@ def _honest(row: Row, found: dict[str, Any], below: dict[str, Any] | None) -> li
     low, high = last["interval"]["full"]["uf1"]
     against = "" if below is None else f"{difference(found, below)['p']:.2g}"
     sets = [_score(last, group) for group in list(GROUPS)[1:]]
-    return [*_name(row), f"**{_score(last)}**", f"{low:.2f} to {high:.2f}", against, *sets]
+    return [*_name(row, found), f"**{_score(last)}**", f"{low:.2f} to {high:.2f}", against, *sets]
 
 
 def _beside(row: Row, found: dict[str, Any]) -> list[str]:
@@ -91,7 +99,7 @@ def _beside(row: Row, found: dict[str, Any]) -> list[str]:
     error = last["calibration"]["raw"]["expected_calibration_error"]
     low, high = leaking["interval"]["full"]["uf1"]
     scores = [_score(last), _score(nested), _score(leaking), f"{low:.2f} to {high:.2f}", _published(row, leaking)]
-    return [*_name(row), *scores, _count(found), f"{found['ms_an_image']:g}", f"{error:.3f}"]
+    return [*_name(row, found), *scores, _count(found), f"{found['ms_an_image']:g}", f"{error:.3f}"]
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
@@ -113,8 +121,8 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     missing = [f"`{name}`" for name in ROWS if name not in every]
     sources = sorted({row.published.source for row in ROWS.values() if row.published})
     parts = [
-        f"UF1 / UAR under `last`, mean over {SEEDS} seeds (nothing is random in the SVM). Intervals and p values: "
-        f"bootstrap over subjects with {RESAMPLES} draws, the same draws for all rows:",
+        f"UF1 / UAR under `last`, mean over {SEEDS} seeds unless fewer are stated (nothing is random in the SVM). "
+        f"Intervals and p values: bootstrap over subjects with {RESAMPLES} draws, the same draws for all rows:",
         "",
         *_markdown(honest, lines),
         "",
@@ -144,8 +152,8 @@ def short_table(rows: dict[str, dict[str, Any]]) -> str:
         row, found = ROWS[name], rows[name]["protocols"]
         low, high = found["last"]["interval"]["full"]["uf1"]
         scores = [f"**{_score(found['last'])}**", f"{low:.2f} to {high:.2f}", _score(found["best_on_test"])]
-        lines.append([*_name(row), *scores, _published(row), _count(rows[name])])
-    return "\n".join([f"UF1 / UAR, mean over {SEEDS} seeds.", "", *_markdown(head, lines)])
+        lines.append([*_name(row, rows[name]), *scores, _published(row), _count(rows[name])])
+    return "\n".join([f"UF1 / UAR, mean over {SEEDS} seeds unless fewer are stated.", "", *_markdown(head, lines)])
 
 
 def scores_of(row: dict[str, Any], protocol: str, people: Sequence[str]) -> list[float]:
@@ -168,7 +176,7 @@ def _of_ten(rows: dict[str, dict[str, Any]]) -> list[str]:
     }
     lines = [
         [
-            *_name(ROWS[name]),
+            *_name(ROWS[name], rows[name]),
             f"**{own['last']:.3f}**" if ROWS[name].ten else f"{own['last']:.3f}",
             f"{own['nested']:.3f}",
             f"{own['best_on_test']:.3f}",

@@ -143,10 +143,13 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
     data = write_flow_set(tmp_path / "set", 4, 3)
     row = ROWS["ststnet-default"]
     quick = get_recipe("default", epochs=2)
-    monkeypatch.setattr(leaderboard, "SEEDS", 2)
     monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
     monkeypatch.setattr(leaderboard, "loso", lambda manifest, model, recipe, **o: loso(manifest, model, quick, **o))
-    found = json.loads(json.dumps(leaderboard.train(row, tmp_path, {"workers": 1, "progress": False})))
+    options = {"workers": 1, "progress": False}
+    first = leaderboard.train(row, tmp_path, options, seeds=1)
+    found = json.loads(json.dumps(leaderboard.train(row, tmp_path, options, seeds=2)))
+    assert leaderboard_table.seeds_of(first) == 1
+    assert first["answers"]["predicted"]["last"]["0"] == found["answers"]["predicted"]["last"]["0"]
     assert set(found["answers"]["predicted"]) == {"last", "nested", "best_on_test"}
     scores = []
     for protocol, seeds in found["answers"]["predicted"].items():
@@ -172,10 +175,17 @@ def test_published_scores_are_compared_with_the_leaking_interval():
     assert leaderboard_table._published(ROWS["flow_mlp-mixed"], entry) == "–"
 
 
-def test_a_row_in_fewer_bits_says_so():
-    row = next(row for row in ROWS.values() if row.precision == "bfloat16")
-    assert leaderboard_table._name(row)[1].endswith(", in bfloat16")
-    assert "float" not in leaderboard_table._name(ROWS["ststnet-default"])[1]
+def test_a_row_in_fewer_bits_or_seeds_says_so():
+    def told(name, seeds):
+        found = {"answers": {"predicted": {"last": dict.fromkeys(map(str, range(seeds)), "")}}}
+        return leaderboard_table._name(ROWS[name], found)[1]
+
+    bits = next(row.name for row in ROWS.values() if row.precision == "bfloat16")
+    assert told(bits, 3).endswith(", in bfloat16")
+    assert told(bits, 1).endswith(", in bfloat16, 1 seed")
+    assert told("ststnet-default", 2).endswith("ours, 2 seeds")
+    assert told("ststnet-default", 3).endswith("ours")
+    assert told("svm-cells", 1).endswith("ours")
 
 
 def test_the_comparison_of_precisions():
