@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 
 from benchmarks.ceiling_learners import read_composite, svm
 from benchmarks.leaderboard_rows import PROTOCOLS, ROWS, SEEDS, TEN, Row
-from benchmarks.leaderboard_table import seeds_of, write_page
+from benchmarks.leaderboard_table import HOURS, seeds_of, write_page
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
 from htnet.core.errors import HtnetError, InputError, did_you_mean
@@ -38,20 +39,20 @@ FOLDER = RESULTS / "leaderboard"
 SUBJECTS = 68
 
 
-def estimate(row: Row, data: FlowSet, workers: int, seeds: int = SEEDS) -> float:
-    """Hours that so many seeds of a row take with so many processes, from the time of single epochs here.
+def estimate(row: Row, data: FlowSet) -> float:
+    """Hours of processor time that a seed of a row takes, from two epochs here.
 
     "last" and "best_on_test" are one training of a fold; "nested" is a second one, of 80 % of it.
     """
-    seconds = []
+    recipe, seconds = get_recipe(row.recipe, precision=row.precision), []
     for epochs in (1, 2):
-        start = time.perf_counter()
-        train_model(row.model, data, get_recipe(row.recipe, epochs=epochs, precision=row.precision))
-        seconds.append(time.perf_counter() - start)
+        start = time.process_time()
+        train_model(row.model, data, replace(recipe, epochs=epochs))
+        seconds.append(time.process_time() - start)
     # The second training starts warm, so the difference would be too small.
     epoch = seconds[1] / 2
     folds = len(TEN) if row.ten else SUBJECTS
-    return epoch * get_recipe(row.recipe).epochs * 1.8 * folds * seeds / workers / 3600
+    return epoch * recipe.epochs * 1.8 * folds / 3600
 
 
 def train(row: Row, out: Path, options: dict[str, Any], seeds: int = SEEDS) -> dict[str, Any]:
@@ -182,8 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--engine", default="local", help="local, or ray for a cluster's nodes (default: %(default)s)")
     parser.add_argument("--address", help="HOST:PORT of the Ray cluster")
-    parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer")
-    parser.add_argument("--estimate", action="store_true", help="only tell the hours of each row")
+    parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer in this call")
+    parser.add_argument("--estimate", action="store_true", help="only measure and keep the hours of each row")
     parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
     args = parser.parse_args(arguments)
     try:
@@ -217,11 +218,11 @@ def _train_all(args: argparse.Namespace) -> None:
             spec = get_entry(row.model).spec
             if spec not in data:
                 data[spec] = load_flow_set(open_data(COMPOSITE), spec)
-            hours = estimate(row, data[spec], args.workers, args.seeds)
-            print(
-                f"{row.name}: about {hours:.2f} hours for {args.seeds} seeds and {args.workers} processes", flush=True
-            )
-            if args.estimate or (args.hours and hours > args.hours):
+            hours = estimate(row, data[spec])
+            print(f"{row.name}: about {hours:.2f} hours of one processor for each seed", flush=True)
+            if args.estimate:
+                _keep_hours(row, hours)
+            if args.estimate or (args.hours and hours * args.seeds / args.workers > args.hours):
                 continue
         start = time.perf_counter()
         options = {"workers": args.workers, "engine": args.engine, "address": args.address, "progress": False}
@@ -229,6 +230,13 @@ def _train_all(args: argparse.Namespace) -> None:
         found["minutes_of_this_call"] = round((time.perf_counter() - start) / 60, 2)
         write_atomic(FOLDER / f"{row.name}.json", to_json(found))
         print(f"{row.name}: {json.dumps(found['protocols']['last']['mean']['full'])}", flush=True)
+
+
+def _keep_hours(row: Row, hours: float) -> None:
+    """Write the hours of a row down; they are kept with the processor they were measured on."""
+    kept = json.loads(HOURS.read_text("utf-8")) if HOURS.is_file() else {}
+    kept[row.name] = {"hours_a_seed": round(hours, 2), **provenance()}
+    write_atomic(HOURS, to_json(kept))
 
 
 if __name__ == "__main__":

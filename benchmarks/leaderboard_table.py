@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.leaderboard_rows import HOURS_A_SEED, PROTOCOLS, ROWS, SEEDS, TEN, Row
 from benchmarks.measure import ROOT
-from benchmarks.results_table import GROUPS, fill
+from benchmarks.results_table import GROUPS, RESULTS, fill
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.evaluation.metrics import score, uf1_of_each
 from htnet.evaluation.store import write_atomic
@@ -21,6 +21,8 @@ BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 #: The page with the short table, and how many models it shows.
 SHORT_PAGE, SHORT = ROOT / "README.md", 6
 CLASSES = 3
+#: Hours of each row, by ``--estimate``.
+HOURS = RESULTS / "leaderboard_hours.json"
 
 
 def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
@@ -102,6 +104,12 @@ def _beside(row: Row, found: dict[str, Any]) -> list[str]:
     return [*_name(row, found), *scores, _count(found), f"{found['ms_an_image']:g}", f"{error:.3f}"]
 
 
+def _hours(name: str) -> str:
+    """The measured hours of a row for each seed, or nothing."""
+    kept = json.loads(HOURS.read_text("utf-8")) if HOURS.is_file() else {}
+    return f" ({kept[name]['hours_a_seed']:.1f})" if name in kept else ""
+
+
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *(f"| {' | '.join(line)} |" for line in lines)]
 
@@ -118,7 +126,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     names = list(rows)
     following = [rows[name] for name in names[1:]]
     lines = [_honest(ROWS[n], rows[n], below) for n, below in zip(names, [*following, None], strict=True)]
-    missing = [f"`{name}`" for name in ROWS if name not in every]
+    missing = [f"`{name}`{_hours(name)}" for name in ROWS if name not in every]
     sources = sorted({row.published.source for row in ROWS.values() if row.published})
     parts = [
         f"UF1 / UAR under `last`, mean over {SEEDS} seeds unless fewer are stated (nothing is random in the SVM). "
@@ -136,7 +144,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     if len(every) > len(rows):
         parts += ["", *_of_ten(every)]
     if missing:
-        parts.append(f"Not trained yet: {', '.join(missing)}.")
+        parts += ["", f"Not trained yet (hours of one processor for each seed): {', '.join(missing)}."]
     return "\n".join(parts)
 
 

@@ -163,7 +163,7 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
         entry["mean"] |= dict.fromkeys(("smic", "casme2", "samm"), entry["mean"]["full"])
     text = leaderboard_table.table({row.name: found})
     assert "STSTNet (`ststnet`)" in text
-    assert "Not trained yet: `flow_mlp-mixed`" in text
+    assert "Not trained yet (hours of one processor for each seed): `flow_mlp-mixed`" in text
 
 
 def test_published_scores_are_compared_with_the_leaking_interval():
@@ -198,3 +198,19 @@ def test_the_comparison_of_precisions():
         leaderboard_precision.compare(first, first[1:])
     with pytest.raises(InputError, match="no row 'svm-cells' of a network"):
         leaderboard_precision.measure("svm-cells", None)
+
+
+def test_hours_are_measured_and_shown(tmp_path, monkeypatch, capsys):
+    data = write_flow_set(tmp_path / "set", 4, 3)
+    monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
+    for module in (leaderboard, leaderboard_table):
+        monkeypatch.setattr(module, "HOURS", tmp_path / "hours.json")
+        monkeypatch.setattr(module, "write_page", lambda folder: None)
+    assert leaderboard.main(["ststnet-default", "--estimate"]) == 0
+    kept = json.loads((tmp_path / "hours.json").read_text("utf-8"))
+    assert kept["ststnet-default"]["hours_a_seed"] > 0
+    assert "hours of one processor for each seed" in capsys.readouterr().out
+    (tmp_path / "hours.json").write_text('{"rcn_f-rcn": {"hours_a_seed": 1.26}}', "utf-8")
+    one = next(iter(leaderboard_table.read_rows(leaderboard.FOLDER).values()))
+    assert "`rcn_f-rcn` (1.3), `rcn_s-rcn`, " in leaderboard_table.table({one["row"]: one})
+    assert leaderboard.main(["no_such-row"]) == 2
