@@ -44,6 +44,10 @@ _NO_TEXT = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
 )
+#: Errors of formulas, as spreadsheet programs save them: "#N/A" ("#NV" in German), "#REF!", "#NAME?", "#DIV/0!".
+_FORMULA_ERROR = re.compile(r"#(N/A|NV|N/D|[^\W\d_]+(/0)?[!?])", re.IGNORECASE)
+#: Texts that programs write for a missing value.
+_MISSING = frozenset({"nan", "na", "n/a", "n.a.", "<na>", "nat", "null", "?"})
 #: First line that names the separator, as Excel writes and reads it.
 _SEP_LINE = re.compile(r"\A\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 
@@ -77,6 +81,15 @@ class CsvTable:
         Raises:
             HtnetError: of the type ``error``: a cell is not a number, or decimal commas and points are mixed.
         """
+        self.check_marks(columns)
+        return [[self._number(line, column, row[column]) for column in columns] for line, row in self.rows]
+
+    def check_marks(self, columns: Sequence[str]) -> None:
+        """Refuse decimal commas and decimal points in the same table.
+
+        Raises:
+            HtnetError: of the type ``error``: cells of ``columns`` contain both.
+        """
         marks: dict[str, str] = {}
         for line, row in self.rows:
             for column in columns:
@@ -87,7 +100,6 @@ class CsvTable:
                 f"{self.path} has decimal commas and decimal points: {marks[',']}, {marks['.']}. Use the same decimal "
                 "mark in all numbers."
             )
-        return [[self._number(line, column, row[column]) for column in columns] for line, row in self.rows]
 
     def _number(self, line: int, column: str, cell: str) -> float | None:
         if not cell.strip():
@@ -150,6 +162,21 @@ def guarded(cell: object) -> object:
 def _bare(cell: str) -> str:
     """Inverse of `guarded`: remove the apostrophe that it added; any other cell is unchanged."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) is not None else cell
+
+
+def formula_error(cell: str) -> bool:
+    """Whether a cell is the error of a formula, such as "#REF!", as spreadsheet programs save it."""
+    return _FORMULA_ERROR.fullmatch(cell.strip()) is not None
+
+
+def no_value(cell: str) -> str:
+    """Why a text cannot be the name of a class or an emotion: it means a missing value; "" if it is a name.
+
+    The text "none" is a name: it may be a class of its own.
+    """
+    if formula_error(cell):
+        return "is the error of a formula in the spreadsheet"
+    return "is what programs write for a missing value" if cell.strip().casefold() in _MISSING else ""
 
 
 def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError] = ManifestError) -> CsvTable:

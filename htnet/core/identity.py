@@ -361,7 +361,7 @@ def _check_zero(samples: Iterable[Any], source: str) -> None:
         )
 
 
-def check_groups(groups: Iterable[Hashable]) -> None:
+def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
     """Refuse names of people, alone or with their data set, that differ only in spelling.
 
     Raises:
@@ -371,10 +371,10 @@ def check_groups(groups: Iterable[Hashable]) -> None:
     for group in dict.fromkeys(groups):
         other = found.setdefault(_group_key(group), group)
         if other != group:
-            raise InputError(f"groups has {other!r} and {group!r}, which differ only in spelling. Use one spelling.")
+            raise InputError(f"{who} {other!r} and {group!r}, which differ only in spelling. Use one spelling.")
     named = [(group, *names) for group in found.values() if (names := _dataset_and_name(group)) is not None]
     for one, two in _may_be_one(named):
-        raise InputError(f"groups has {one!r} and {two!r}, which may be the same person. Use one spelling if they are.")
+        raise InputError(f"{who} {one!r} and {two!r}, which may be the same person. Use one spelling if they are.")
 
 
 def _may_be_one(people: Iterable[tuple[Any, str, str]]) -> Iterator[tuple[Any, Any]]:

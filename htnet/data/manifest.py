@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.csv_files import csv_text
+from htnet.core.csv_files import csv_text, formula_error, no_value
 from htnet.core.emotions import meant
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean, refuse_type
 from htnet.core.files import check_outputs, write_text
@@ -46,8 +47,10 @@ SPLITS = ("train", "val", "test")
 APEX_SOURCES = ("", "middle")
 #: Separator of the names in the column ``classes``.
 CLASS_MARK = "|"
-#: Labels that are read as indexes of `EMOTIONS` if no classes are given.
-_NUMBERS = ("0", "1", "2")
+#: A class index in a table; spreadsheet programs and pandas write "1.0" or "1,0" in columns with empty cells.
+_INDEX = re.compile(r"([0-9]+)([.,]0+)?")
+_NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([.,]|[eE][+-]?[0-9]+)?")
+_EMOTIONS_BY_KEY = {name.casefold(): name for name in EMOTIONS}
 
 
 @dataclass(frozen=True)
@@ -319,7 +322,10 @@ class Manifest:
         """The column ``classes`` and its content; empty if the labels alone determine the classes."""
         labels = {s.label for s in self.samples if s.label is not None}
         plain = EMOTIONS if labels <= set(EMOTIONS) else tuple(sorted(labels))
-        ambiguous = any(map(str.isdecimal, labels)) or len({label.casefold() for label in labels}) < len(labels)
+        ambiguous = len({label.casefold() for label in labels}) < len(labels) or any(
+            label not in EMOTIONS and (_is_number(label) or no_value(label) or label.casefold() in _EMOTIONS_BY_KEY)
+            for label in labels
+        )
         if self.classes == plain and not ambiguous:
             return {}
         if any(CLASS_MARK in name or name != name.strip() or not name for name in self.classes):
@@ -344,14 +350,14 @@ def read_manifest(
     ``clip_last``, ``motion``, ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative
     to the file's folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
     Identifiers are text: "006" stays "006". Action units that cannot be parsed are left out and named in
-    ``Manifest.notes``. A label is a class name or a class index. ``classes`` contains all class names in order,
-    separated by "|", and must be the same in every row.
+    ``Manifest.notes``. A label is a class name or a class index ("1", "1.0" and "1,0" are the same
+    index). ``classes`` contains all class names in order, separated by "|", and must be the same in every row.
 
     Args:
         path: the file.
         classes: class names in order. By default those of the column ``classes``; without this column
-            `htnet.types.EMOTIONS` if every label is one of these names or an index of them, otherwise the sorted
-            distinct labels.
+            `htnet.types.EMOTIONS` if every label is one of these names, in any case, or an index of them, otherwise
+            the sorted distinct labels.
         check_files: check whether all files exist.
         need_label: refuse samples without label.
         degenerate: handling of pairs whose apex is the onset or a frame before it, or whose clip ends before it
@@ -370,10 +376,22 @@ def read_manifest(
     _refuse_other(path)
     columns, rows = read_table(path)
     for name in columns:
+        if not name:
+            raise ManifestError(
+                f"{path}, line 1: column {columns.index(name) + 1} has no name. Name it or delete it; the index of a "
+                "pandas table is left out by to_csv(index=False)."
+            )
         if name not in COLUMNS:
             raise ManifestError(f"{path}, line 1: unknown column {name!r}. {did_you_mean(name, COLUMNS)}")
     if "sample" not in columns:
         raise ManifestError(f"{path}, line 1: there is no column 'sample'. Add one with a unique name for each sample.")
+    for line, row in rows:
+        for name, cell in row.items():
+            if formula_error(cell):
+                raise ManifestError(
+                    f"{path}, line {line}: {name} is {cell.strip()!r}, the error of a formula in the spreadsheet. "
+                    "Correct the formula, or empty the cell."
+                )
     names = _class_names(path, rows, classes)
     lines: dict[str, int] = {}
     samples: list[Sample] = []
@@ -468,13 +486,19 @@ def _class_names(
     if written:
         return _written_classes(path, rows, written)
     labels = {text: line for line, row in reversed(rows) if (text := row.get("label", "").strip())}
-    if all(label in EMOTIONS or label in _NUMBERS for label in labels):
+    if all(_class_of(label, EMOTIONS) is not None for label in labels):
         return EMOTIONS
     for label, line in labels.items():
-        if label.isdecimal():
+        if _is_number(label):
             raise ManifestError(
                 f"{path}, line {line}: label {label!r} is a number, but the classes are not known. Give "
                 "classes=[...], or write class names."
+            )
+        if why := no_value(label):
+            raise ManifestError(
+                f"{path}, line {line}: the label {label!r} {why}. Leave the cell empty if the sample has no label; if "
+                f"it is a class, list it in the column 'classes' ({CLASS_MARK.join(sorted(labels))!r} in every row), "
+                "or give classes=[...]."
             )
         alike = [other for other in labels if other != label and other.casefold() == label.casefold()]
         if alike:
@@ -524,15 +548,30 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
     if not {"onset", "flow", "image"} & files.keys():
         raise ManifestError(f"{where} has no files. Give onset and apex, or flow, or image.")
     label = row.get("label", "").strip()
-    known: str | None = None
-    if label in classes:
-        known = label
-    elif label.isdecimal() and label.isascii() and int(label) < len(classes):
-        known = classes[int(label)]
-    elif label:
+    known = _class_of(label, classes)
+    if label and known is None:
         raise ManifestError(f"{where} has the unknown label {label!r}. {did_you_mean(label, classes)}")
     found: dict[str, Any] = {**text, **files}
     return Sample(label=known, **found)
+
+
+def _class_of(label: str, classes: tuple[str, ...]) -> str | None:
+    """The class that a label names, by name or index; None if it names none.
+
+    The names of `EMOTIONS` are known in any case.
+    """
+    if label in classes:
+        return label
+    index = _INDEX.fullmatch(label)
+    if index is not None:
+        return classes[int(index[1])] if len(index[1]) < 10 and int(index[1]) < len(classes) else None
+    emotion = _EMOTIONS_BY_KEY.get(label.casefold())
+    return emotion if emotion in classes else None
+
+
+def _is_number(label: str) -> bool:
+    """Whether a label is a number."""
+    return label.isdecimal() or _NUMBER.fullmatch(label) is not None
 
 
 def _relative(file: Path | None, folder: Path) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from htnet.core.csv_files import first_rows, open_table, read_rows
+from htnet.core.csv_files import CsvTable, first_rows, formula_error, no_value, open_table, read_rows
+from htnet.core.emotions import edits
 from htnet.core.errors import HtnetError, InputError, ManifestError, did_you_mean
 from htnet.core.events import EVENT_KINDS, Event
 from htnet.core.facs import UnitPrediction
@@ -24,6 +25,9 @@ from htnet.data.tables import as_there
 _NEEDED = ("recording", "kind", "onset", "offset")
 #: Columns that must have the same value in all rows of a recording.
 _OWN = ("path", "dataset", "subject", "fps", "frames")
+_NUMBERS = ("fps", "start", "peak", "end", "confidence", "expression")
+#: A time that is this many times as long as frame number and frame rate say, and a minute longer, is in another unit.
+_OTHER_UNIT = 10
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
         The recordings, with frames counted from 0.
 
     Raises:
-        ManifestError: the file cannot be read or has none of these formats, or a row is invalid: its offset is before
-            its onset or after the recording's last frame, its apex is outside of them, or a cell is not a frame number.
-            The message names each such line.
+        ManifestError: the file cannot be read or has none of these formats, a column's name seems to be misspelled, or
+            a row is invalid: its offset is before its onset or after the recording's last frame, its apex is outside
+            of them, a cell is not a frame number, the times are not in seconds, or it repeats an event. The message
+            names each such line.
     """
     path = as_path(path, "path")
     form = _form(path)
@@ -83,14 +88,20 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
         events = {name: tuple(shifted(event, -first_frame) for event in found) for name, found in numbered.items()}
         return RecordingSet(tuple(Recording(name, found) for name, found in events.items()), str(path))
     table = open_table(path, _NEEDED)
+    notes = _other_columns(table)
+    table.check_marks([name for name in _NUMBERS if name in table.columns])
     found: dict[str, Recording] = {}
-    notes: list[str] = []
     faults: list[str] = []
+    lines: dict[tuple[object, ...], int] = {}
+    drift: list[tuple[float, str]] = []
     for line, cells in table.rows:
         row = {name: cells.get(name, "").strip() for name in TABLE_COLUMNS}
         name, where = row["recording"], f"{path}, line {line}"
         if not name:
             faults.append(f"{where}: the recording has no name")
+            continue
+        if wrong := [column for column in _OWN if formula_error(row[column])] + ["recording"] * formula_error(name):
+            faults.append(f"{where}: {wrong[0]} is {row[wrong[0]]!r}, the error of a formula in the spreadsheet")
             continue
         try:
             own = _recording(row, path.parent, where)
@@ -99,12 +110,19 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
             if row["kind"]:
                 event = _event(row, where, notes)
                 _refuse_beyond(event, own, where)
+                _refuse_twice(event, name, line, lines, where)
+                drift += _drift(event, own.fps, where)
                 found[name] = replace(known, events=(*known.events, event))
             else:
                 _refuse_frames(row, where)
         except HtnetError as error:
             faults.append(str(error))
     _refuse(faults, path)
+    if drift:
+        notes.append(
+            f"{max(drift)[1]} This is right for a variable frame rate; otherwise correct the times or the column "
+            "'fps'. Scores in frames use the frame numbers, and those in milliseconds the times."
+        )
     return RecordingSet(tuple(found.values()), str(path), tuple(notes))
 
 
@@ -190,10 +208,55 @@ def _kind(text: str, where: str) -> str:
 
 
 def _frame(text: str, column: str, where: str) -> int:
-    cell = text.strip()
-    if not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", cell):
-        raise ManifestError(f"{where}: {column} is {cell!r}; give a frame number (a whole number).")
-    return int(cell.partition(".")[0])
+    number = re.fullmatch(r"([+-]?[0-9]+)([.,]0*)?", text.strip())
+    # "3.600" and "3,000" may be thousands, so three digits are not read as decimals.
+    if number is None or len(number[2] or "") == 4:
+        raise ManifestError(f"{where}: {column} is {text.strip()!r}; give a frame number (a whole number).")
+    return int(number[1])
+
+
+def _other_columns(table: CsvTable) -> list[str]:
+    """A note on columns that are not read; a name that is nearly that of a missing column is refused."""
+    others = [name for name in table.columns if name not in TABLE_COLUMNS]
+    absent = [name for name in TABLE_COLUMNS if name not in table.columns]
+    for name in others:
+        key = re.sub(r"[\s_-]+", "_", name.casefold())
+        for known in absent:
+            if edits(key, known) <= (1 if len(known) < 6 else 2):
+                raise ManifestError(
+                    f"{table.path}, line 1: there is a column {name!r}, but no column {known!r}. Correct its name, or "
+                    "give it one that differs more."
+                )
+    return [f"{table.path}: the columns {', '.join(map(repr, others))} are not read."] if others else []
+
+
+def _refuse_twice(event: Event, name: str, line: int, lines: dict[tuple[object, ...], int], where: str) -> None:
+    """Refuse a second event of one kind and face in the same frames, which would be counted twice."""
+    first = lines.setdefault((name, event.kind, event.onset, event.offset, event.track), line)
+    if first != line:
+        raise ManifestError(
+            f"{where}: {name!r} has the same event ({event.kind}, frames {event.onset} to {event.offset}) on line "
+            f"{first}. Delete one; if they are of two faces, number these in the column 'track'."
+        )
+
+
+def _drift(event: Event, fps: float | None, where: str) -> list[tuple[float, str]]:
+    """How far the event's times are from those of its frames at the frame rate: the seconds, and a sentence on them.
+
+    Raises:
+        ManifestError: they are in another unit, such as milliseconds.
+    """
+    found = []
+    for name, frame, time in (("start", event.onset, event.start), ("end", event.offset, event.end)):
+        if time is None or fps is None:
+            continue
+        expected = frame / fps
+        said = f"{name} is {time:g} s, but frame {frame} at {fps:g} frames per second is at {expected:g} s."
+        if time > _OTHER_UNIT * expected + 60:
+            raise ManifestError(f"{where}: {said} Give times in seconds.")
+        if abs(time - expected) > 0.02 * expected + 2 / fps:
+            found.append((abs(time - expected), f"{where}: {said}"))
+    return found
 
 
 def _number(row: Mapping[str, str], column: str, where: str) -> float | None:
@@ -231,6 +294,8 @@ def _event(row: Mapping[str, str], where: str, notes: list[str]) -> Event:
     }
     text, told = keep_readable(row["action_units"], where, row["recording"])
     notes += told
+    if row["emotion"] and (why := no_value(row["emotion"])):
+        raise ManifestError(f"{where}: the emotion {row['emotion']!r} {why}. Leave the cell empty if there is none.")
     try:
         return Event(
             _kind(row["kind"], where),

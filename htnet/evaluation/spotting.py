@@ -20,7 +20,7 @@ import numpy as np
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
 from htnet.core.fields import one_of
-from htnet.core.identity import is_named
+from htnet.core.identity import check_groups, is_named
 from htnet.core.recordings import Recording
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
@@ -264,12 +264,14 @@ def evaluate_spotting(
             entry, a recording has no predictions.
         iou: minimum intersection over union of a true positive; the challenges use 0.5.
         unit: "frames", or "ms" for recordings whose predictions were made at another frame rate.
-        classes: emotions over which recognition is scored; by default those annotated for a kind.
+        classes: emotions over which recognition is scored; by default those annotated for a kind. Case makes no
+            difference.
         resamples: number of bootstrap draws for the intervals of F1.
         seed: seed of the draws.
 
     Raises:
-        InputError: there are no recordings, a name occurs twice or is unknown, or times are needed but not known.
+        InputError: there are no recordings, a name occurs twice or is unknown, two subjects differ only in spelling, or
+            times are needed but not known.
     """
     recordings = tuple(truth)
     one_of(UNITS).check("unit", unit)
@@ -300,6 +302,8 @@ def evaluate_spotting(
             confusion[NOTHING][event.kind] += 1
         each.append(RecordingScores(recording.name, recording.subject, recording.minutes, MappingProxyType(counts)))
     by_subject = all(is_named(recording.subject) for recording in recordings)
+    if by_subject:
+        check_groups(((r.dataset, r.subject) for r in recordings), "The recordings have the data set and subject")
     groups = [(r.dataset, r.subject) for r in recordings] if by_subject else list(range(len(recordings)))
     minutes = _total(recording.minutes for recording in recordings)
     answered = any(event.emotion for events in answers.values() for event in events)
@@ -309,13 +313,18 @@ def evaluate_spotting(
         found = [pair for kind in kinds for pair in pairs[kind]]
         total = sum(counts, SpottingCounts())
         annotated = {e.label for r in recordings for e in r.events if e.label and e.kind in kinds}
-        emotions = classes if classes is not None else sorted(annotated)
+        # Tables of recordings are read in lowercase, labels of weights have any case.
+        spelled = {_key(name): name for name in sorted(annotated, reverse=True)}
+        emotions = list(classes) if classes is not None else sorted(spelled.values())
+        spelled |= {_key(name): name for name in emotions}
         return KindScores(
             total,
             _f1_interval(counts, groups, resamples, seed),
             _apexes(found),
             total.fp / minutes if minutes else None,
-            recognize([(p.truth.label, p.predicted.emotion) for p in found], emotions)
+            recognize(
+                [(_spelled(p.truth.label, spelled), _spelled(p.predicted.emotion, spelled)) for p in found], emotions
+            )
             if annotated and answered
             else None,
         )
@@ -330,6 +339,15 @@ def evaluate_spotting(
         "subjects" if by_subject else "recordings",
         _warnings(recordings, predicted),
     )
+
+
+def _key(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _spelled(label: str | None, names: Mapping[str, str]) -> str | None:
+    """The label in the spelling of the classes, which may differ from it in case."""
+    return None if label is None else names.get(_key(label), label)
 
 
 def _warnings(recordings: Sequence[Recording], predicted: Mapping[str, Any]) -> tuple[QualityWarning, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from htnet.core.csv_files import formula_error
 from htnet.core.errors import ManifestError, cause, did_you_mean
 from htnet.core.hints import IMAGES, door_of, hint, missing
 from htnet.core.identity import refuse_unnamed
@@ -129,6 +130,11 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
     for line, row in rows:
         text = as_there(path.parent, row["image_path"].strip())
         where = f"{path}, line {line}"
+        if wrong := [name for name in columns if formula_error(row[name])]:
+            raise ManifestError(
+                f"{where}: {wrong[0]} is {row[wrong[0]].strip()!r}, the error of a formula in the spreadsheet. Correct "
+                "the formula, or empty the cell."
+            )
         if not text:
             raise ManifestError(f"{where}: image_path is empty. Name a file, or delete the line.")
         label, split = scheme.class_of(row["grade"], where), ""

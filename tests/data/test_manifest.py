@@ -50,6 +50,18 @@ def test_reads_all_columns(tmp_path):
         ("sad happy sad", None, ("happy", "sad"), [1, 0, 1]),
         ("3 happy", ["happy", "b", "c", "sad"], ("happy", "b", "c", "sad"), [3, 0]),
         ("10 20", ["20", "10"], ("20", "10"), [1, 0]),
+        ("2.0 0.0", None, EMOTIONS, [2, 0]),  # as pandas writes numbers in a column with empty cells
+        ('"2,0" "0,00"', None, EMOTIONS, [2, 0]),
+        ("1.0 0.0", ["b", "a"], ("b", "a"), [1, 0]),
+        ("1.0 2.0", ["2.0", "1.0"], ("2.0", "1.0"), [1, 0]),
+        ("Positive NEGATIVE surprise", None, EMOTIONS, [1, 0, 2]),
+        ("Positive 0", None, EMOTIONS, [1, 0]),
+        ("Positive Happy", None, ("Happy", "Positive"), [1, 0]),
+        ("Positive NEGATIVE", ["NEGATIVE", "Positive"], ("NEGATIVE", "Positive"), [1, 0]),
+        ("Positive", ["surprise", "positive"], ("surprise", "positive"), [1]),
+        ("none some", None, ("none", "some"), [0, 1]),
+        ("NA nan", ["nan", "NA"], ("nan", "NA"), [1, 0]),
+        ("a_1 1_0", None, ("1_0", "a_1"), [1, 0]),
     ],
 )
 def test_classes(tmp_path, labels, classes, names, expected):
@@ -76,6 +88,22 @@ def test_classes(tmp_path, labels, classes, names, expected):
         ("sample,flow\na,x,y\n", None, "line 2: 3 values for 2 columns"),
         ('sample,flow\na,"x\n', None, "cannot be read as a CSV"),
         ("sample,flow,label\na,x,0\nb,x,4\n", None, "line 3: label '4' is a number"),
+        ("sample,flow,label\na,x,1.0\nb,x,3.0\n", None, "line 3: label '3.0' is a number"),
+        ("sample,flow,label\na,x,sad\nb,x,-0.5\n", None, "line 3: label '-0.5' is a number"),
+        ("sample,flow,label\na,x,1.5\n", ["happy", "sad"], "unknown label '1.5'"),
+        *(
+            (
+                f"sample,flow,label\na,x,sad\nb,x,{text}\n",
+                None,
+                f"line 3: the label {text!r} is what programs write for a",
+            )
+            for text in ("nan", "NA", "N/A", "null", "?")
+        ),
+        ("sample,flow,label\na,x,sad\nb,x,#N/A\n", None, "line 3: label is '#N/A', the error of a formula"),
+        ("sample,flow,subject\na,x,#REF!\n", None, "line 2: subject is '#REF!', the error of a formula"),
+        ("sample,flow,subject\na,x,#DIV/0!\n", None, "line 2: subject is '#DIV/0!', the error of a formula"),
+        ("sample,flow,subject\na,x,#BEZUG!\n", None, "line 2: subject is '#BEZUG!', the error of a formula"),
+        (",sample,flow\n0,a,x\n", None, "line 1: column 1 has no name"),
         ("sample,flow,label\na,x,sad\nb,x,Sad\n", None, "line 3: label 'Sad' differs from 'sad' only in case"),
         ("sample,flow,label\na,x,hapy\n", ["happy", "sad"], "unknown label 'hapy'. Did you mean 'happy'"),
         ("sample,flow,label\na,x,2\n", ["happy", "sad"], "unknown label '2'"),
@@ -159,6 +187,10 @@ SEVEN = ("happy", "surprise", "sad", "disgust", "fear", "anger", "others")
         (("0", "1", "2"), ["2", "0"], True),
         (("10", "9"), ["9"], True),
         (("x y", 'say "é", now'), ["x y"], True),
+        (("0.0", "1.0"), ["1.0", "0.0"], True),
+        (("NEGATIVE", "Positive"), ["Positive", "NEGATIVE"], True),
+        (("NA", "sad"), ["NA", "sad"], True),
+        (("1e3", "sad"), ["1e3", "sad"], True),
     ],
 )
 def test_classes_come_back_in_order(tmp_path, classes, labels, column):

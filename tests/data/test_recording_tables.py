@@ -98,6 +98,17 @@ def test_what_cannot_be_written(tmp_path):
         ("anna_1,anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: path of the recording 'anna_1' is"),
         (",anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: the recording has no name"),
         ("dora_1,d.mp4,dora,x,3600,micro,500,,510,,", "line 6: fps is 'x'; give a number"),
+        ("dora_1,d.mp4,dora,30,3.600,micro,500,,510,,", "line 6: frames is '3.600'; give a frame number"),
+        (
+            "anna_1,anna/1.mp4,anna,30,3600,micro,411,,423,,",
+            "'anna_1' has the same event (micro, frames 411 to 423) on",
+        ),
+        (
+            "dora_1,d.mp4,dora,30,3600,micro,500,,510,nan,",
+            "line 6: the emotion 'nan' is what programs write for a miss",
+        ),
+        ("dora_1,d.mp4,dora,30,3600,micro,500,,510,#N/A,", "the emotion '#N/A' is the error of a formula"),
+        ("dora_1,d.mp4,#REF!,30,3600,micro,500,,510,,", "line 6: subject is '#REF!', the error of a formula"),
     ],
 )
 def test_impossible_rows_are_named(tmp_path, row, message):
@@ -108,6 +119,43 @@ def test_impossible_rows_are_named(tmp_path, row, message):
     twice = written(tmp_path, f"{TABLE}{row}\n{row}\n")
     with pytest.raises(ManifestError, match="2 rows are invalid"):
         read_recordings(twice)
+
+
+TIMES = "recording;fps;frames;kind;onset;apex;offset;start;end\n"
+
+
+def test_tables_of_a_spreadsheet_with_decimal_commas(tmp_path):
+    text = TIMES + "anna;29,97;3600,0;micro;411,0;;423,00;13,71;14,11\n"
+    (anna,) = read_recordings(written(tmp_path, text)).recordings
+    assert (anna.fps, anna.frames, anna.events) == (29.97, 3600, (Event("micro", 411, None, 423, 13.71, None, 14.11),))
+    with pytest.raises(
+        ManifestError, match=r"decimal commas and decimal points: line 2 has '29,97', line 2 has '13.71'"
+    ):
+        read_recordings(written(tmp_path, text.replace("13,71", "13.71")))
+
+
+def test_times_that_do_not_belong_to_the_frames(tmp_path):
+    row = "anna;30;3600;micro;411;;423;{};{}\n"
+    assert read_recordings(written(tmp_path, TIMES + row.format(13.7, 14.1))).notes == ()
+    with pytest.raises(
+        ManifestError, match=r"line 2: start is 13700 s, but frame 411 .* at 13\.7 s\. Give times in sec"
+    ):
+        read_recordings(written(tmp_path, TIMES + row.format(13700, 14100)))
+    (note,) = read_recordings(written(tmp_path, TIMES + row.format(16.44, 16.92))).notes
+    assert "line 2: end is 16.92 s, but frame 423 at 30 frames per second is at 14.1 s" in note
+    slower = read_recordings(written(tmp_path, TIMES + row.format(40, 41)))  # as where the rate fell in the dark
+    assert slower.recordings[0].events[0].start == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("Emotions", "emotion"), ("action units", "action_units"), ("sbject", "sub")]
+)
+def test_columns_that_are_nearly_named(tmp_path, name, known):
+    text = "recording,kind,onset,offset,coder,{}\nanna,micro,1,3,me,x\n"
+    with pytest.raises(ManifestError, match=rf"line 1: there is a column '{name}', but no column '{known}"):
+        read_recordings(written(tmp_path, text.format(name)))
+    path = written(tmp_path, text.format("comment"))
+    assert read_recordings(path).notes == (f"{path}: the columns 'coder', 'comment' are not read.",)
 
 
 def test_names_that_no_file_can_have(tmp_path):

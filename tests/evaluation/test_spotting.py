@@ -70,6 +70,17 @@ def test_published_example_of_the_spot_then_recognize_score():
     assert found.macro.recognition is None
 
 
+def test_the_case_of_emotions_makes_no_difference():
+    """Tables of recordings are read in lowercase; weights may have been trained on "Happiness"."""
+    truth = [Recording("a", (micro(0, 9, label="happiness"), micro(20, 29, label="sadness")))]
+    answers = {"a": [micro(0, 9, label="Happiness"), micro(20, 29, label="SADNESS ")]}
+    assert evaluate_spotting(truth, answers).micro.strs == 1.0
+    shown = evaluate_spotting(truth, answers, classes=["Happiness", "Sadness", "Anger"]).micro.recognition
+    assert (shown.classes, shown.accuracy) == (("Happiness", "Sadness", "Anger"), 1.0)
+    mixed = [Recording("a", (micro(0, 9, label="Happiness"), micro(20, 29, label="happiness")))]
+    assert evaluate_spotting(mixed, answers).micro.recognition.classes == ("Happiness",)
+
+
 def test_mean_recall_is_not_mean_precision():
     """The published program prints the mean precision as UAR: 0.1667 here, where the mean recall is 0.3333."""
     named = recognize([("positive", "positive"), ("negative", "positive")], ("negative", "positive", "surprise"))
@@ -206,6 +217,9 @@ def test_intervals_hold_the_score_and_need_two_people():
     assert evaluate_spotting(alone, {}).micro.f1_interval is None
     unknown = [Recording(f"r{k}", (micro(0, 9),)) for k in range(3)]
     assert evaluate_spotting(unknown, {}).groups == "recordings"
+    same = [Recording(f"r{k}", (micro(0, 9),), subject=name) for k, name in enumerate(("01", "1", "2"))]
+    with pytest.raises(InputError, match=r"The recordings have .*'01'.* and .*'1'.*, which differ only in spelling"):
+        evaluate_spotting(same, {})
 
 
 def test_a_stricter_threshold_finds_less():

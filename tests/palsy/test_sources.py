@@ -123,6 +123,10 @@ def test_patient_in_two_splits_is_refused(tmp_path):
     [
         ([{"image_path": "a_1.png", "grade": "9"}], r"line 2: the grade is '9'"),
         ([{"image_path": "", "grade": "1"}], r"line 2: image_path is empty"),
+        (
+            [{"image_path": "a.png", "grade": "1", "patient": "#REF!"}],
+            r"line 2: patient is '#REF!', the error of a form",
+        ),
         ([{"path": "a_1.png", "grade": "1"}], "there is no column 'image_path'"),
         ([{"image_path": "a_1.png", "grade": "1", "split": ""}], r"line 2: the split is empty.*Fill it in every row"),
         ([{"image_path": "a_1.png", "grade": "1", "split": "trian"}], r"split is 'trian'. Did you mean 'train'"),
