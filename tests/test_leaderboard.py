@@ -214,3 +214,12 @@ def test_hours_are_measured_and_shown(tmp_path, monkeypatch, capsys):
     one = next(iter(leaderboard_table.read_rows(leaderboard.FOLDER).values()))
     assert "`rcn_f-rcn` (1.3), `rcn_s-rcn`, " in leaderboard_table.table({one["row"]: one})
     assert leaderboard.main(["no_such-row"]) == 2
+
+
+def test_the_page_says_what_fewer_bits_change():
+    kept = json.loads(leaderboard_precision.OUT.read_text("utf-8"))["rcn_a-rcn"]["against_float32_seed_0"]
+    text = " ".join(leaderboard_table.PAGE.read_text("utf-8").split())
+    bits, seed = kept["bfloat16, seed 0"], kept["float32, seed 1"]
+    assert f"{bits['same_predictions']:.0%}".replace("%", " %") + " of the predictions are those of float32" in text
+    assert f"({seed['same_predictions']:.0%}".replace("%", " %") + " with another seed)" in text
+    assert f"differ by {bits['mean_difference']:.3f} on average ({seed['mean_difference']:.3f} with another" in text
