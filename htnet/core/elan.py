@@ -27,6 +27,7 @@ from htnet._version import __version__
 from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, Event
 from htnet.core.facs import SHOWN_UNITS
+from htnet.core.fields import real
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.paths import as_path
 from htnet.core.recordings import relative_path
@@ -60,6 +61,7 @@ def write_elan(
     media: str | PathLike[str] | None = None,
     *,
     fps: float | None = None,
+    media_start: float = 0.0,
     overwrite: bool = False,
 ) -> None:
     """Write events as an ``.eaf`` file that ELAN opens.
@@ -75,14 +77,17 @@ def write_elan(
         media: the video. The file links to it by its absolute path and by its path relative to the file's folder. A
             folder of frames is not linked, because ELAN plays only files.
         fps: frames per second, needed for events without times.
+        media_start: time at which a player shows the first frame of the video, s, if its sound begins before. It is
+            written as the video's offset (``TIME_ORIGIN``), by which ELAN shifts it.
         overwrite: replace a file that exists.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: an event has no times and ``fps`` is not given, an event begins before the recording, or the file
-            cannot be written.
+        InputError: an event has no times and ``fps`` is not given, an event begins before the recording,
+            ``media_start`` is negative, or the file cannot be written.
     """
     path = as_path(path, "path")
+    real(ge=0).check("media_start", media_start)
     check_outputs(path, overwrite=overwrite, inputs=(media,))
     tiers = _tiers(events, fps)
     root = ElementTree.Element(
@@ -98,7 +103,8 @@ def write_elan(
     count = sum(len(marks) for _, _, marks in tiers)
     header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     if media is not None and not os.path.isdir(as_path(media, "media")):
-        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", _media(as_path(media, "media"), path))
+        offset = {"TIME_ORIGIN": str(shift)} if (shift := round(1000 * media_start)) else {}
+        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", {**_media(as_path(media, "media"), path), **offset})
     ElementTree.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId").text = str(count)
     _add_tiers(root, tiers)
     ElementTree.SubElement(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from os import PathLike
@@ -32,6 +33,7 @@ from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress
 from htnet.pipeline.report import write_report
 from htnet.preprocess import Video, open_video
+from htnet.preprocess.video.readers import PlayerClock, player_clock
 from htnet.recordings import KeptProgress, camera_stream, load_detector, write_table
 
 # The event detector that `load_detector` loads without a path.
@@ -95,7 +97,7 @@ def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collect
         document: lambda: write_text(document, to_json(found.to_dict())),
         events: lambda: write_recordings(events, [recording], overwrite=True),
         megc: lambda: write_megc(megc, {found.sample: found.events}, overwrite=True),
-        elan: lambda: write_elan(elan, found.events, video, fps=found.fps, overwrite=True),
+        elan: lambda: _write_elan(found, video, elan),
         report: lambda: write_report(found, report, faces=faces, overwrite=True),
     }
     if (curves := found.curves) is not None:
@@ -104,6 +106,23 @@ def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collect
     for file in written:
         writers[file]()
     return written
+
+
+def _write_elan(found: Analysis, video: Path | None, path: Path) -> None:
+    """Write the events by the clock of a player, which ELAN uses.
+
+    Frames are counted from the first one, but a player's clock starts with the sound if that begins earlier; and a
+    recording whose frame rate was given, such as slow playback of a high-speed camera, is played at the file's own.
+    """
+    events, clock = found.events, PlayerClock()
+    if video is not None and os.path.isfile(video):
+        with suppress(HtnetError):  # a file that was readable and is not any more is linked as it is
+            clock = player_clock(video)
+    if clock.fps and found.fps and not math.isclose(clock.fps, found.fps, rel_tol=1e-3):
+        events = tuple(
+            replace(event, start=event.onset / clock.fps, peak=None, end=event.offset / clock.fps) for event in events
+        )
+    write_elan(path, events, video, fps=found.fps, media_start=clock.start, overwrite=True)
 
 
 def output_files(folder: Path, name: str) -> tuple[Path, ...]:

@@ -46,6 +46,17 @@ def test_another_library_reads_what_was_written(tmp_path):
     assert media["MIME_TYPE"] == "video/mp4"
 
 
+def test_the_offset_of_a_video_whose_sound_begins_first(tmp_path):
+    for start, expected in ((0.0, None), (0.0004, None), (0.8, "800"), (0.0213, "21")):
+        write_elan(tmp_path / "a.eaf", EVENTS, tmp_path / "a.mp4", media_start=start, overwrite=True)
+        media = ElementTree.parse(tmp_path / "a.eaf").find("HEADER/MEDIA_DESCRIPTOR")
+        assert media.get("TIME_ORIGIN") == expected
+        assert opened(tmp_path / "a.eaf")[1]["macro"] == [(2000, 3600, "positive 0.90")]
+    for wrong in (-0.1, float("nan"), "1"):
+        with pytest.raises(InputError, match="media_start is"):
+            write_elan(tmp_path / "b.eaf", EVENTS, media_start=wrong)
+
+
 def test_a_folder_of_frames_gets_no_link(tmp_path):
     (tmp_path / "frames").mkdir()
     write_elan(tmp_path / "a.eaf", EVENTS, tmp_path / "frames")

@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 
@@ -24,6 +25,7 @@ from htnet.hub.weights import WeightsFiles
 from htnet.pipeline import Analysis, Analyzer, analysis_files, read_analysis
 from htnet.pipeline.analysis_files import ENDINGS, output_files
 from htnet.pipeline.report import report_text
+from htnet.preprocess.video.readers import PlayerClock
 from htnet.types import Event, QualityWarning
 from tests.support.pairs import QUICK, tiny_model
 from tests.support.recordings import TrueEvents
@@ -80,6 +82,19 @@ def test_the_files_say_the_same(analyzed, files):
     with (files / "two.frames.csv").open(newline="") as file:
         assert sum(1 for _ in csv.DictReader(file)) == sum(map(len, found.curves.tracks))
     assert (files / "two.eaf").read_text("utf-8").count("<ALIGNABLE_ANNOTATION") >= len(found.events)
+
+
+def test_elan_gets_the_clock_of_a_player(analyzed, tmp_path, monkeypatch):
+    """A recording of 200 frames a second that is played at 25, and whose sound begins 0.8 s before its picture."""
+    found = replace(analyzed[0], fps=200.0, video=str(tmp_path / "slow.mp4"))
+    (tmp_path / "slow.mp4").write_bytes(b"")
+    monkeypatch.setattr(analysis_files, "player_clock", lambda path: PlayerClock(0.8, 25.0))
+    write_analysis(found, tmp_path)
+    root = ElementTree.parse(tmp_path / "slow.eaf").getroot()
+    assert root.find("HEADER/MEDIA_DESCRIPTOR").get("TIME_ORIGIN") == "800"
+    times = {int(slot.get("TIME_VALUE")) for slot in root.iter("TIME_SLOT")}
+    assert times == {40 * frame for event in found.events for frame in (event.onset, event.offset)}
+    assert read_recordings(tmp_path / "slow.csv").recordings[0].fps == 200
 
 
 def test_predictions_of_a_folder_are_read_once(analyzed, files):

@@ -1,12 +1,13 @@
 """Of several videos in one file the largest is read, and the others are told."""
 
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from htnet.preprocess import open_video
-from htnet.preprocess.video.readers import _main_stream
+from htnet.preprocess.video.readers import _main_stream, player_clock
 
 av = pytest.importorskip("av")
 
@@ -36,6 +37,38 @@ def test_the_largest_of_several_videos_is_read_and_the_others_are_told(tmp_path,
     if told:
         other = 1 - sides.index(max(sides))
         assert f"not number {other} of {sides[other]}x{sides[other]} px" in told[0]
+
+
+def with_sound(path, early):
+    """Ten frames of 25 a second, whose sound begins ``early`` s before."""
+    with av.open(str(path), "w") as container:
+        video, sound = container.add_stream("mpeg4", rate=25), container.add_stream("aac", rate=48000)
+        video.width = video.height = 64
+        sound.layout = "mono"
+        for k in range(2):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            samples.sample_rate, samples.pts = 48000, 1024 * k
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+        for number in range(10):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 * number, np.uint8), format="rgb24")
+            picture.pts, picture.time_base = number + round(25 * early), Fraction(1, 25)
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("form", ["mp4", "mkv"])
+@pytest.mark.parametrize("early", [0.0, 0.04, 0.8])
+def test_a_picture_that_begins_after_its_sound_is_told(tmp_path, form, early):
+    path = with_sound(tmp_path / f"a.{form}", early)
+    video = open_video(path, reader="pyav")
+    assert [frame.time for frame in video][:2] == pytest.approx([0, 0.04], abs=1e-3)
+    told = [warning.message for warning in video.warnings if warning.code == "late_picture"]
+    assert len(told) == (early > 0.1)
+    assert all(f"begins {early:.2f} s after its sound" in message for message in told)
+    clock = player_clock(path)
+    assert (clock.start, clock.fps) == (pytest.approx(early, abs=0.03), 25)
 
 
 def test_a_cover_picture_is_not_the_video():

@@ -47,6 +47,8 @@ _DEEP = (b"Y1", b"G3", b"G4")
 _SHALLOW = 64
 #: Code of the warning that times are computed from a rate that the file does not state.
 ASSUMED_RATE = "assumed_rate"
+# Lateness of the first frame, s, from which a warning is given; sound is usually a few hundredths of a second early.
+_LATE = 0.1
 #: The cure if OpenCV cannot read something.
 MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
 
@@ -145,7 +147,7 @@ class PyAVReader:
             fps = float(rate) if rate and rate > 0 else None
             ratio = stream.sample_aspect_ratio
             warnings = _pixel_aspect(path, float(ratio) if ratio else 1.0)
-            warnings = (*warnings, *_several_streams(path, container, stream))
+            warnings = (*warnings, *_several_streams(path, container, stream), *_late(path, container, stream))
             if container.format.flags & _NO_TIMES or rate_is_assumed(path):
                 warnings = (*warnings, _assumed_rate(path, fps))
             pixels = stream.codec_context.format
@@ -276,6 +278,50 @@ def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWa
         f"read, not {sizes}. To read another, save it as a separate file: ffmpeg -i FILE -map 0:N -c copy OTHER."
     )
     return (QualityWarning("several_streams", message),)
+
+
+def _lateness(container: Any, stream: Any) -> float:
+    """Seconds from the beginning of the file, where the clock of players starts, to its first frame."""
+    if container.start_time is None or stream.start_time is None or not stream.time_base:
+        return 0.0
+    return max(0.0, float(stream.start_time * stream.time_base) - container.start_time / load_av().time_base)
+
+
+def _late(path: Path, container: Any, stream: Any) -> tuple[QualityWarning, ...]:
+    late = _lateness(container, stream)
+    if late < _LATE:
+        return ()
+    message = (
+        f"The picture of {path} begins {late:.2f} s after its sound. A player shows frame 0 at {late:.2f} s; times "
+        f"here count from frame 0, so subtract {late:.2f} s from times that were read off a player."
+    )
+    return (QualityWarning("late_picture", message),)
+
+
+@dataclass(frozen=True)
+class PlayerClock:
+    """The clock by which a player shows a video file.
+
+    Attributes:
+        start: time of the first frame, s; 0 if only OpenCV can read the file, because it does not tell.
+        fps: frames per second that the file states; None if it states none.
+    """
+
+    start: float = 0.0
+    fps: float | None = None
+
+
+def player_clock(path: Path) -> PlayerClock:
+    """The clock of a player for a video file.
+
+    Raises:
+        VideoError: the file cannot be opened.
+    """
+    if find_spec("av") is None:
+        return PlayerClock(fps=OpenCVReader().header(path).fps)
+    with _container(path) as (container, stream):
+        rate = stream.average_rate or stream.guessed_rate
+        return PlayerClock(_lateness(container, stream), float(rate) if rate and rate > 0 else None)
 
 
 class OpenCVReader:
