@@ -141,7 +141,7 @@ def test_nan(model):
     uv = np.zeros((2, 32, 32), np.float32)
     uv[0, 5, 5] = np.nan
     for use in (check_flow, lambda field: Flow(field, "mine")):
-        with pytest.raises(FlowError, match=r"contains 1 NaN or infinite values; recompute it or mask them"):
+        with pytest.raises(FlowError, match=r"contains 1 NaN or infinite values; recompute it or replace them"):
             use(uv)
     with pytest.raises(FlowError, match="float32; give a .* uint8 array"):
         Predictor(model).flow_image(np.full((28, 28, 3), np.nan, np.float32))

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from benchmarks.trust import files
+from benchmarks.trust.clients import Asking, Client
 from benchmarks.trust.files import _Run
 from benchmarks.trust.mutate import mutate
 from benchmarks.trust.reader import Reader
@@ -32,6 +33,24 @@ def test_mutated_files_end_in_a_result_or_an_error_of_htnet(warm_python):
     assert found["code"]["without_reader"] == [], "a reader in the code that is not in benchmarks/trust: add it"
     assert found["code"]["whole_but_refused"] == {}
     assert set(found["code"]["exempt"]) == set(EXEMPT), "an exemption for code that is gone"
+
+
+@pytest.mark.parametrize(
+    ("content", "full"),
+    [
+        (b'{"error":{"type":"BusyError","message":"worded in any way"}}', True),
+        # Words of a full server in another error.
+        (b'{"error":{"type":"EndedError","message":"All places of this server are taken."}}', False),
+        (b"All 8 places of this server are taken, or it is stopping", False),
+        (b'{"error":null}', False),
+        (b"[]", False),
+    ],
+)
+def test_a_full_server_is_known_by_the_type_of_its_error(content, full):
+    client, one = Client(0, 0, []), Asking("pair", "/")
+    client._judge(one, 503, {"retry-after": "5"}, content)
+    assert client.busy == 1
+    assert client.faults == ([] if full else [f"client 0, pair: 503 {content!r}"])
 
 
 @pytest.mark.parametrize(

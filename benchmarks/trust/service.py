@@ -13,6 +13,7 @@ from typing import Any
 from htnet.core.errors import HtnetError
 from htnet.core.schema import to_json
 from htnet.pipeline import Predictor
+from htnet.web.settings import BusyError
 
 #: Requests that are worked on at a time, and those that are in the service altogether.
 AT_ONCE, PLACES = 8, 16
@@ -56,7 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         if server.stopping or length > _LARGEST or not server.places.acquire(blocking=False):
             # What is still being sent is read: a connection that is closed before loses its answer.
             self._body(min(length, _LARGEST))
-            self._answer(503, b"is stopping" if server.stopping else b"places of this server are taken")
+            what = "The service is stopping." if server.stopping else "All places of the service are taken."
+            self._answer(503, json.dumps({"error": {"type": BusyError.__name__, "message": what}}).encode())
             return
         with server.lock:
             server.inside += 1

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import checked_points, refuse_masked
+from htnet.core.arrays import checked_points, real_array
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
 from htnet.core.fields import Checked, Rule, checked, flag, one_of, whole
@@ -208,14 +208,13 @@ class Flow:
 
     def __post_init__(self) -> None:
         """Check shape and values."""
-        refuse_masked(self.uv, f"Flow ({self.method}) has", FlowError)
-        uv = np.asarray(self.uv, dtype=np.float32)
+        uv = real_array(self.uv, f"Numbers of the flow ({self.method})", FlowError, "(2, H, W) = (u, v) in px")
         if uv.ndim != 3 or uv.shape[0] != 2:
             raise FlowError(f"Flow has shape {uv.shape}; give (2, H, W) = (u, v) in px.")
         if not np.isfinite(uv).all():
             bad = int((~np.isfinite(uv)).sum())
             raise FlowError(
-                f"Flow ({self.method}) contains {bad} NaN or infinite values; recompute it or mask them first."
+                f"Flow ({self.method}) contains {bad} NaN or infinite values; recompute it or replace them first."
             )
         object.__setattr__(self, "uv", uv)
 

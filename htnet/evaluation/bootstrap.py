@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import group_list, real_array
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
+from htnet.evaluation.metrics import class_indexes
 
 IntArray = npt.NDArray[np.int64]
 #: Default number of draws for an interval.
@@ -38,18 +40,20 @@ def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0
         The index of each sample's group, (N,) in 0..G - 1, and the number of times that each group was drawn, (R, G).
 
     Raises:
-        InputError: no samples, ``resamples`` below 1, or two people whose names differ only in spelling.
+        InputError: no samples, a group is missing, ``resamples`` below 1, or two people whose names differ only in
+            spelling.
     """
-    if not len(groups):
+    each = group_list(groups)
+    if not each:
         raise InputError("groups is empty; drawing needs at least one sample.")
     whole().check("resamples", resamples)
-    check_groups(groups)
-    numbers = {name: i for i, name in enumerate(sorted(set(groups)))}
+    check_groups(each)
+    numbers = {name: i for i, name in enumerate(sorted(set(each)))}
     count = len(numbers)
     drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))
     drawn += count * np.arange(resamples)[:, None]  # so that one bincount counts all draws
     times = np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
-    return np.array([numbers[name] for name in groups]), times
+    return np.array([numbers[name] for name in each]), times
 
 
 def resampled_confusions(
@@ -74,21 +78,29 @@ def resampled_confusions(
         (R, C, C) counts, rows are true classes.
 
     Raises:
-        InputError: no samples, unequal lengths, or ``resamples`` below 1.
+        InputError: no samples, unequal lengths, a label that is not a class index, or ``resamples`` below 1.
     """
-    true, predicted = np.asarray(truth), np.asarray(prediction)
-    if not len(true) == len(predicted) == len(groups):
+    true = class_indexes(truth, num_classes, "truth")
+    predicted, each_group = class_indexes(prediction, num_classes, "prediction"), group_list(groups)
+    if not len(true) == len(predicted) == len(each_group):
         raise InputError(
-            f"truth, prediction and groups have {len(true)}, {len(predicted)} and {len(groups)} entries; give "
+            f"truth, prediction and groups have {len(true)}, {len(predicted)} and {len(each_group)} entries; give "
             "one of each per sample."
         )
-    members, times = draw_groups(groups, resamples, seed)
+    members, times = draw_groups(each_group, resamples, seed)
     each = np.zeros((times.shape[1], num_classes, num_classes))
     np.add.at(each, (members, true, predicted), 1)
     return np.asarray(np.tensordot(times.astype(np.float64), each, axes=1))
 
 
 def interval(values: npt.ArrayLike) -> tuple[float, float]:
-    """The 95 % interval of the values: their quantiles at `BOUNDS`."""
-    low, high = np.quantile(np.asarray(values, dtype=np.float64), BOUNDS)
+    """The 95 % interval of the values: their quantiles at `BOUNDS`.
+
+    Raises:
+        InputError: no values, or values that are not finite real numbers.
+    """
+    found = real_array(values, "The values", dtype=np.float64)
+    if not found.size or not np.isfinite(found).all():
+        raise InputError(f"The values are {values!r}; give one or more finite numbers.")
+    low, high = np.quantile(found, BOUNDS)
     return float(low), float(high)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import group_list, plain_array
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.types import Float64Array
@@ -157,8 +157,7 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
         InputError: no samples, numbers that are not probabilities, or temperatures that are not positive and finite.
     """
     chances = _probabilities(probabilities)
-    refuse_masked(temperature, "Temperatures have")
-    by = np.asarray(temperature)
+    by = plain_array(temperature, "Temperatures have")
     if by.dtype.kind not in "iuf" or by.shape not in ((), (len(chances),)):
         raise InputError(f"temperature is {temperature!r}; give one number, or one for each of {len(chances)} samples.")
     if not (np.isfinite(by) & (by > 0)).all():
@@ -178,16 +177,15 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
         (N,), the same number for all samples of a group.
 
     Raises:
-        InputError: as for `fit_temperature`; or fewer than two groups, or not one group per sample.
+        InputError: as for `fit_temperature`; or fewer than two groups, not one group per sample, or a group is missing.
     """
     chances, true = _labeled(truth, _probabilities(probabilities))
-    if len(groups) != len(true):
-        raise InputError(f"groups has {len(groups)} entries for {len(true)} samples; give one per sample.")
-    names = sorted(set(groups))
+    each = group_list(groups, len(true))
+    names = sorted(set(each))
     if len(names) < 2:
         raise InputError(f"All {len(true)} samples are in one group, {names[0]!r}; leaving one out needs two or more.")
     numbers = {name: i for i, name in enumerate(names)}
-    members = np.array([numbers[name] for name in groups])
+    members = np.array([numbers[name] for name in each])
     temperatures = [
         fit_temperature(true[others], chances[others]) for i in range(len(names)) for others in [members != i]
     ]
@@ -195,8 +193,7 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
 
 
 def _matrix(values: npt.ArrayLike, name: str) -> Float64Array:
-    refuse_masked(values, f"{name[:1].upper()}{name[1:]} have")
-    matrix = np.asarray(values)
+    matrix = plain_array(values, f"{name[:1].upper()}{name[1:]} have")
     if matrix.ndim != 2 or not matrix.size or matrix.dtype.kind not in "iuf":
         raise InputError(
             f"{name} have shape {matrix.shape} and type {matrix.dtype}; give numbers, one row per sample and "

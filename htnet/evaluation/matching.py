@@ -16,10 +16,12 @@ does neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import Any
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array, refuse_masked
 from htnet.core.errors import InputError
 
 #: Onset and offset, whole frames or whole milliseconds, both included.
@@ -34,7 +36,49 @@ def interval_iou(one: Span, other: Span) -> Fraction:
     Args:
         one: onset and offset, both included.
         other: the same.
+
+    Raises:
+        InputError: one is not two whole numbers, or ends before it begins.
     """
+    return _iou(*checked_spans((one,), "first"), *checked_spans((other,), "second"))
+
+
+def checked_spans(spans: Iterable[Span], name: str) -> list[Span]:
+    """Intervals of whole numbers as tuples of Python's integers, which neither wrap around nor have limits.
+
+    Args:
+        spans: onset and offset of each interval: lists, an (N, 2) array or an iterator.
+        name: which intervals they are, for messages.
+
+    Raises:
+        InputError: one is not two whole numbers, is masked, or ends before it begins.
+    """
+    refuse_masked(spans, f"The {name} intervals have")
+    found: list[Span] = []
+    given: Any = spans
+    if callable(getattr(given, "detach", None)):  # a tensor
+        given = plain_array(given, f"The {name} intervals have")
+    try:
+        each = list(given)
+    except TypeError:
+        raise InputError(
+            f"The {name} intervals are {spans!r}; give a list of (onset, offset) in whole frames or milliseconds."
+        ) from None
+    for span in each:
+        refuse_masked(span, f"The {name} intervals have")
+        try:
+            onset, offset = map(operator.index, span)
+        except (TypeError, ValueError, RuntimeError):  # PyTorch's of tensors without values
+            raise InputError(
+                f"A {name} interval is {span!r}; give (onset, offset) in whole frames or milliseconds."
+            ) from None
+        if offset < onset:
+            raise InputError(f"A {name} interval ends at {offset}, before it begins at {onset}. Correct it.")
+        found.append((onset, offset))
+    return found
+
+
+def _iou(one: Span, other: Span) -> Fraction:
     shared = max(0, min(one[1], other[1]) - max(one[0], other[0]) + 1)
     return Fraction(shared, (one[1] - one[0] + 1) + (other[1] - other[0] + 1) - shared)
 
@@ -71,14 +115,10 @@ def match_intervals(
         Pairs of indexes into ``truth`` and ``predicted``, sorted by ``truth``.
 
     Raises:
-        InputError: an interval ends before it begins, or ``iou`` is not in (0, 1].
+        InputError: an interval is not two whole numbers or ends before it begins, or ``iou`` is not in (0, 1].
     """
     least = exact_threshold(iou)
-    for name, spans in (("true", truth), ("predicted", predicted)):
-        refuse_masked(spans, f"The {name} intervals have")
-        for onset, offset in spans:
-            if offset < onset:
-                raise InputError(f"A {name} interval ends at {offset}, before it begins at {onset}. Correct it.")
+    truth, predicted = checked_spans(truth, "true"), checked_spans(predicted, "predicted")
     rows = sorted(range(len(truth)), key=lambda i: truth[i])
     columns = sorted(range(len(predicted)), key=lambda j: predicted[j])
     edges = _edges([truth[i] for i in rows], [predicted[j] for j in columns], least)
@@ -104,7 +144,7 @@ def _edges(truth: Sequence[Span], predicted: Sequence[Span], least: Fraction) ->
         for j in range(first, len(predicted)):
             if predicted[j][0] > span[1]:
                 break
-            if (value := interval_iou(span, predicted[j])) >= least:
+            if (value := _iou(span, predicted[j])) >= least:
                 edges.setdefault(i, {})[j] = value
     return edges
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array, real_array
 from htnet.core.errors import InputError
+from htnet.core.fields import whole
 from htnet.core.types import Float64Array
 
 IntArray = npt.NDArray[np.int64]
@@ -60,8 +61,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
     Raises:
         InputError: no samples, unequal lengths, or a label that is not a class index.
     """
-    if num_classes < 1:
-        raise InputError(f"num_classes is {num_classes}; give 1 or more.")
+    num_classes = _class_count(num_classes)
     true = class_indexes(truth, num_classes, "truth")
     predicted = class_indexes(prediction, num_classes, "prediction")
     if len(true) != len(predicted):
@@ -95,14 +95,22 @@ def uar(confusion: ArrayLike) -> float:
 
 
 def uf1_of_each(confusions: ArrayLike) -> Float64Array:
-    """`uf1` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...)."""
+    """`uf1` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...).
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
+    """
     counts, hits, true = _parts(confusions)
     # TP + FN is the row sum and TP + FP the column sum.
     return _mean_of_present(2 * hits / np.maximum(true + counts.sum(-2), 1), true)
 
 
 def uar_of_each(confusions: ArrayLike) -> Float64Array:
-    """`uar` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...)."""
+    """`uar` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...).
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
+    """
     _, hits, true = _parts(confusions)
     return _mean_of_present(hits / np.maximum(true, 1), true)
 
@@ -147,8 +155,10 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     Raises:
         InputError: no samples, another shape, not integers, or a number that is not a class index.
     """
-    refuse_masked(values, f"{name} has")
-    indexes = np.asarray(values)
+    num_classes = _class_count(num_classes)
+    indexes = plain_array(values, f"{name} has")
+    if indexes.dtype.kind == "O":
+        raise InputError(f"{name} is {values!r}; give one whole class index per sample, 0..{num_classes - 1}.")
     if indexes.ndim != 1:
         raise InputError(f"{name} has shape {indexes.shape}; give one class index per sample, shape (N,).")
     if not indexes.size:
@@ -165,9 +175,14 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     return indexes.astype(np.int64)
 
 
+def _class_count(num_classes: int) -> int:
+    count = int(num_classes) if isinstance(num_classes, np.integer) else num_classes
+    whole().check("num_classes", count)
+    return count
+
+
 def _counts(confusion: ArrayLike) -> IntArray:
-    refuse_masked(confusion, "The confusion matrix has")
-    counts = np.asarray(confusion)
+    counts = plain_array(confusion, "The confusion matrix has")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise InputError(
             f"The confusion matrix has shape {counts.shape} and type {counts.dtype}; give (C, C) counts of 0 or more."
@@ -179,8 +194,14 @@ def _counts(confusion: ArrayLike) -> IntArray:
 
 def _parts(confusions: ArrayLike) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Counts, their diagonals and row sums."""
-    refuse_masked(confusions, "Confusion matrices have")
-    counts = np.asarray(confusions, dtype=np.float64)
+    counts = real_array(confusions, "Confusion matrices", cure="(..., C, C) counts", dtype=np.float64)
+    if counts.ndim < 2 or counts.shape[-2] != counts.shape[-1] or not (np.isfinite(counts) & (counts >= 0)).all():
+        raise InputError(
+            f"Confusion matrices of shape {counts.shape} are not square, or contain numbers that are not counts; give "
+            "(..., C, C) counts of 0 or more."
+        )
+    if not counts.any((-2, -1)).all():
+        raise InputError("A confusion matrix contains no samples; scores need at least one.")
     return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
 
 

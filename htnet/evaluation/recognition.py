@@ -54,6 +54,19 @@ class Recognition:
         }
 
 
+def class_names(classes: Iterable[str]) -> tuple[str, ...]:
+    """The emotions that are scored, read once.
+
+    Raises:
+        InputError: there are none, one occurs twice, or they are not names; a single string is not a list of names.
+    """
+    given: Any = classes
+    names = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise InputError(f"classes is {names or classes!r}; list each emotion to be scored once.")
+    return names
+
+
 def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[str]) -> Recognition:
     """Score the emotions of the true positives of spotting.
 
@@ -64,14 +77,13 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
     Raises:
         InputError: there are no classes, or one occurs twice.
     """
-    if not classes or not all(classes) or len(set(classes)) < len(classes):
-        raise InputError(f"classes is {list(classes)!r}; list each emotion to be scored once.")
+    classes = class_names(classes)
     index = {name: k for k, name in enumerate(classes)}
     every = list(pairs)
     # One more class, which is never true, for predictions outside the classes.
     scored = [(index[true], index.get(answer or "", len(classes))) for true, answer in every if true in index]
     if not scored:
-        return Recognition(0.0, 0.0, 0.0, None, None, None, tuple(classes), 0, len(every))
+        return Recognition(0.0, 0.0, 0.0, None, None, None, classes, 0, len(every))
     counts = confusion_matrix([i for i, _ in scored], [j for _, j in scored], len(classes) + 1)
     right, rows, columns = counts.diagonal()[:-1], counts.sum(1)[:-1], counts.sum(0)[:-1]
     precision, recall = (
@@ -86,7 +98,7 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
         uf1(counts),
         uar(counts),
         accuracy(counts),
-        tuple(classes),
+        classes,
         len(scored),
         len(every) - len(scored),
     )

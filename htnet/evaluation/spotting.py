@@ -26,7 +26,7 @@ from htnet.core.schema import document
 from htnet.core.types import QualityWarning
 from htnet.evaluation.bootstrap import RESAMPLES, draw_groups, interval
 from htnet.evaluation.matching import IOU, Span, exact_threshold, match_intervals
-from htnet.evaluation.recognition import Recognition, recognize
+from htnet.evaluation.recognition import Recognition, class_names, recognize
 
 #: Units in which intervals are compared.
 UNITS = ("frames", "ms")
@@ -276,6 +276,7 @@ def evaluate_spotting(
     recordings = tuple(truth)
     one_of(UNITS).check("unit", unit)
     least = exact_threshold(iou)
+    classes = None if classes is None else class_names(classes)
     _check_names(recordings, predicted)
     answers = {recording.name: tuple(predicted.get(recording.name, ())) for recording in recordings}
     seen = {event.kind for r in recordings for event in (*r.events, *answers[r.name])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -323,7 +324,7 @@ class EmotionModel(SharedModel, nn.Module):
         if stop_early and not intermediates_only:
             raise ModelError("stop_early=True leaves no last features. Give intermediates_only=True too.")
         count = len(self.stages)
-        chosen = range(count) if indices is None else indices
+        chosen: Sequence[int] | int = range(count) if indices is None else _whole(indices)
         if isinstance(chosen, int):
             chosen = range(count - chosen, count) if 0 < chosen <= count else [chosen]
         if wrong := [i for i in chosen if not -count <= i < count]:
@@ -401,6 +402,24 @@ class EmotionModel(SharedModel, nn.Module):
 
     def _last_weight(self) -> Tensor:
         return self.classifier.weight if self.config.num_classes else next(self.parameters())
+
+
+def _whole(indices: Any) -> int | list[int]:
+    """An index, or a list of indexes that is read once.
+
+    Raises:
+        ModelError: they are not whole numbers.
+    """
+    try:
+        if isinstance(indices, bool):
+            raise TypeError
+        return operator.index(indices)
+    except TypeError:
+        pass
+    try:
+        return [operator.index(index) for index in indices]
+    except TypeError:
+        raise ModelError(f"indices is {indices!r}; give the number of stages, or a list of indexes.") from None
 
 
 def model_of(given: object) -> EmotionModel | None:

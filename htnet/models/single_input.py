@@ -11,8 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from htnet.core.arrays import plain_array
 from htnet.core.errors import ModelError, refuse_type, refuse_unknown
 from htnet.models.base import EmotionModel, model_of
+from htnet.models.input_range import require_tensor
 
 
 def one_input(
@@ -25,14 +27,14 @@ def one_input(
     """
     checked_model(model)
     refuse_unknown(inputs, model.extra_inputs, f"input of {model.name}", ModelError)
-    x = _batch(model, image)
+    x = _batch(model, "image", image)
     if x.ndim == 3:
         x = x[None]
     if x.ndim != 4 or x.shape[0] != 1:
         raise ModelError(f"image has shape {tuple(x.shape)}; give one image, (C, S, S) or (1, C, S, S).")
     more = {}
     for name, values in inputs.items():
-        own = _batch(model, values)
+        own = _batch(model, name, values)
         more[name] = own if own.ndim == 3 else own[None]
         if more[name].shape[0] != 1:
             raise ModelError(f"{name} has shape {tuple(own.shape)}; give the values of one sample.")
@@ -63,9 +65,15 @@ def evaluating(model: EmotionModel) -> Iterator[None]:
         model.train(training)
 
 
-def _batch(model: EmotionModel, values: Tensor | npt.ArrayLike) -> Tensor:
-    try:
-        given = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{model.name} got {type(values).__name__}; give a tensor or an array of numbers.") from error
+def _batch(model: EmotionModel, name: str, values: Tensor | npt.ArrayLike) -> Tensor:
+    given = values
+    if not isinstance(given, Tensor):
+        found = plain_array(given, f"{name} has", ModelError)
+        if found.dtype.kind not in "iuf":
+            kind = type(values).__name__ if found.dtype.kind == "O" else found.dtype
+            raise ModelError(f"{model.name} got {name} as {kind}; give a tensor or an array of real numbers.")
+        given = torch.from_numpy(found.astype(np.float64 if found.dtype.itemsize > 4 else found.dtype))
+    require_tensor(model.name, name, given, None)
+    if given.is_meta:
+        raise ModelError(f"{model.name} got {name} on the device meta, without values; give a tensor with values.")
     return given.detach().to(device=next(model.parameters()).device, dtype=model.input_dtype)

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array, real_array
 from htnet.core.errors import FrameError, InputError, LandmarkError
+from htnet.core.fields import real
 from htnet.core.types import (
     TEMPLATE_28,
     TEMPLATE_SIZE,
@@ -23,6 +24,7 @@ from htnet.core.types import (
     Landmarks68,
     PreprocessSpec,
 )
+from htnet.preprocess.frames import byte_pixels
 from htnet.preprocess.geometry import (
     agreement,
     scale_of,
@@ -85,9 +87,11 @@ class Alignment:
 
     def unmap(self, points: npt.ArrayLike) -> Float64Array:
         """Map (N, 2) points from px of the aligned face to frame px: (N, 2) float64."""
-        refuse_masked(points, "Points have", LandmarkError)
+        at = real_array(points, "Points", LandmarkError, "(x, y) of each point", np.float64)
+        if at.ndim < 1 or at.shape[-1] != 2:
+            raise LandmarkError(f"The points have shape {at.shape}; give (N, 2).")
         linear = np.linalg.inv(self.matrix[:, :2])
-        return (np.asarray(points, dtype=np.float64) - self.matrix[:, 2]) @ linear.T
+        return np.asarray((at - self.matrix[:, 2]) @ linear.T)
 
     def map_landmarks(self, landmarks: AnyLandmarks) -> AnyLandmarks:
         """Map landmarks from frame px to px of the aligned face; their other fields are kept."""
@@ -218,6 +222,7 @@ def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -
         LandmarkError: the points coincide, their agreement with ``target`` is below `MIN_AGREEMENT`, or they are not
             in the order of a face, see `htnet.preprocess.pose.check_order`.
     """
+    points = real_array(points, f"Points from {source}", LandmarkError, "(x, y) of each point", np.float64)
     matrix = similarity(points, target)
     found = agreement(points, target)
     if found >= MIN_AGREEMENT:
@@ -239,11 +244,10 @@ def _target(
     """Target points in 28 px units, and the landmarks' points that are mapped to them."""
     if template is None:
         template = TEMPLATE_28 if isinstance(landmarks, Landmarks) else MEAN_SHAPE_28
-    refuse_masked(template, "The template has", LandmarkError)
-    try:
-        places = np.asarray(template, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise LandmarkError(f"The template is {template!r}; give (5, 2) or (68, 2) numbers in 28 px units.") from None
+    places = plain_array(template, "The template has", LandmarkError)
+    if places.dtype.kind not in "iuf":
+        raise LandmarkError(f"The template is {template!r}; give (5, 2) or (68, 2) numbers in 28 px units.")
+    places = places.astype(np.float64)
     points = landmarks.points
     if isinstance(landmarks, Landmarks68) and places.shape == (5, 2):
         points = landmarks.five().points
@@ -257,13 +261,13 @@ def _target(
 
 def _crop(box: Sequence[float] | None, margin: float) -> tuple[float, float, float, float]:
     """(left, top, width, height) in 28 px units, margin included."""
-    try:
-        given = (0.0, 0.0, float(TEMPLATE_SIZE), float(TEMPLATE_SIZE)) if box is None else tuple(map(float, box))
-    except (TypeError, ValueError):
-        given = ()
+    given: tuple[float, ...] = (0.0, 0.0, float(TEMPLATE_SIZE), float(TEMPLATE_SIZE))
+    if box is not None:
+        numbers = plain_array(box, "box has")
+        given = tuple(numbers.astype(np.float64)) if numbers.shape == (4,) and numbers.dtype.kind in "iuf" else ()
     if len(given) != 4 or not all(map(math.isfinite, given)) or min(given[2:]) <= 0:
         raise InputError(f"box is {box!r}; give (x, y, width, height) in 28 px units, width and height above 0.")
-    if not (math.isfinite(margin) and margin > -0.5):
+    if not real(gt=-0.5).allows(margin):
         raise InputError(f"margin is {margin!r}; give a fraction of the crop above -0.5, e.g. 0.25.")
     left, top, width, height = given
     return left - margin * width, top - margin * height, (1 + 2 * margin) * width, (1 + 2 * margin) * height
@@ -318,7 +322,7 @@ def shrunk(pixels: ByteArray, scale: float) -> ByteArray:
 
 def _warp(frame: Frame, matrix: Float64Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     cv2 = load_opencv()
-    pixels = frame.pixels
+    pixels = byte_pixels(frame)
     scale = scale_of(matrix)
     if scale < 0.5:
         # Bilinear sampling reads 2x2 pixels: a stronger shrink would skip pixels and alias.

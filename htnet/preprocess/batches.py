@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import real_array
 from htnet.core.errors import HtnetError, InputError, prefixed
 from htnet.core.types import ModelInput, PreprocessSpec
 from htnet.preprocess.frames import FrameSource
@@ -113,8 +113,10 @@ class RegionCropper(nn.Module):
         super().__init__()
         self.layout = layout
         spec = PreprocessSpec(layout=layout, size=size)
-        refuse_masked(points, "Points have")
-        given = template_points(spec) if points is None else torch.as_tensor(points, dtype=torch.float32)
+        given = template_points(spec)
+        if points is not None:
+            place = points.device if isinstance(points, Tensor) else given.device
+            given = torch.from_numpy(real_array(points, "Points", cure="five (x, y)").copy()).to(place)
         self.register_buffer("points", given, persistent=False)
         crop_regions(torch.zeros(1, 1, size, size), self.points, layout)  # refuses what cannot be cut
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError
 from htnet.core.types import ByteArray, Frame, PreprocessSpec
@@ -29,9 +29,11 @@ def clahe(gray: ByteArray) -> ByteArray:
         (H, W) uint8.
 
     Raises:
-        FrameError: a pixel is masked.
+        FrameError: the frame has another shape or type, or a pixel is masked.
     """
-    refuse_masked(gray, "The frame has", FrameError)
+    gray = plain_array(gray, "The frame has", FrameError)
+    if gray.ndim != 2 or not gray.size or gray.dtype != np.uint8:
+        raise FrameError(f"The frame has shape {gray.shape}, type {gray.dtype}; give a gray frame, (H, W) uint8.")
     cv2 = load_opencv()
     return np.asarray(cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES)).apply(gray), dtype=np.uint8)
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from htnet.core.arrays import refuse_masked
-from htnet.core.errors import FrameError
+from htnet.core.errors import FrameError, refuse_type
 from htnet.core.hints import how
 from htnet.core.paths import as_path
 from htnet.core.threads import beside
@@ -146,7 +146,9 @@ def clip_depths(sources: Iterable[FrameSource]) -> Iterator[int | None]:
 def _read_raw(source: FrameSource) -> RawFrame:
     """The numbers of a frame, (H, W, 3), and their range if the file states it."""
     if isinstance(source, Frame):
-        return _checked(source.pixels, source.source, done=source.pixels.dtype == np.uint8)
+        pixels: Any = source.pixels
+        refuse_type(f"pixels of frame {source.source}", pixels, np.ndarray, "an array (H, W, 3) uint8", FrameError)
+        return _checked(pixels, source.source, done=pixels.dtype == np.uint8)
     if isinstance(source, np.ndarray):
         return _checked(source, "array")
     if isinstance(source, (str, os.PathLike)):
@@ -194,9 +196,32 @@ def frame_file(source: FrameSource | None) -> str | None:
 
 
 def to_gray(frame: Frame) -> ByteArray:
-    """Luma of a frame (ITU-R BT.601 weights, as OpenCV): (H, W) uint8."""
+    """Luma of a frame (ITU-R BT.601 weights, as OpenCV): (H, W) uint8.
+
+    Raises:
+        FrameError: this is not a `Frame`, or its pixels are not (H, W, 3) uint8.
+    """
     cv2 = load_opencv()
-    return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(byte_pixels(frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def byte_pixels(frame: Frame) -> ByteArray:
+    """The pixels of a frame, (H, W, 3) uint8, in an order of memory that OpenCV reads.
+
+    Raises:
+        FrameError: this is not a `Frame`, or its pixels have another shape or type; `read_frame` converts them.
+    """
+    refuse_type("frame", frame, Frame, "what read_frame returns", FrameError)
+    pixels: Any = frame.pixels
+    refuse_masked(pixels, f"Frame {frame.source} has", FrameError)
+    shape: tuple[int, ...] = getattr(pixels, "shape", ())
+    kind = getattr(pixels, "dtype", type(pixels).__name__)
+    if not isinstance(pixels, np.ndarray) or len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
+        raise FrameError(
+            f"Frame {frame.source} has pixels of shape {tuple(shape)}, type {kind}; give (H, W, 3) uint8: "
+            "read_frame(pixels) converts other arrays."
+        )
+    return np.ascontiguousarray(pixels)
 
 
 def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import real_array
 from htnet.core.errors import LandmarkError
 from htnet.core.types import Float64Array
+
+#: No pixel is as far away; squares of larger numbers overflow.
+_FAR = 1e30
 
 
 def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
@@ -23,14 +26,25 @@ def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
 
     Returns:
         (..., 2) float64 in px of the resized image.
+
+    Raises:
+        LandmarkError: the points are not real numbers.
     """
     return _numbers(points) * scale
 
 
 def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Float64Array:
-    """Apply a (2, 3) affine matrix to (N, 2) points: (N, 2) float64."""
-    matrix = _numbers(matrix, "The matrix has")
-    return _numbers(points) @ matrix[:, :2].T + matrix[:, 2]
+    """Apply a (2, 3) affine matrix to (N, 2) points: (N, 2) float64.
+
+    Raises:
+        LandmarkError: the numbers are not real, or the shapes differ from those.
+    """
+    matrix, at = _numbers(matrix, "The numbers of the matrix"), _numbers(points)
+    if matrix.shape != (2, 3) or at.ndim < 1 or at.shape[-1] != 2:
+        raise LandmarkError(
+            f"The matrix has shape {matrix.shape} and the points {at.shape}; give a (2, 3) matrix and (N, 2) points."
+        )
+    return np.asarray(at @ matrix[:, :2].T + matrix[:, 2], dtype=np.float64)
 
 
 def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Float64Array:
@@ -55,8 +69,8 @@ def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Fl
         raise LandmarkError(
             f"A similarity needs two (N, 2) sets of 2 or more points, not {source.shape} and {target.shape}."
         )
-    if not (np.isfinite(source).all() and np.isfinite(target).all()):
-        raise LandmarkError("A similarity needs finite points; remove NaN and infinity.")
+    if not (np.abs(source) < _FAR).all() or not (np.abs(target) < _FAR).all():
+        raise LandmarkError("A similarity needs finite points in px; remove NaN and infinity.")
     s, t = _centered(source), _centered(target)
     for name, centered, points in (("source", s, source), ("target", t, target)):
         if _spread(centered) <= 1e-6 * (1.0 + float(np.abs(points).max())):
@@ -71,7 +85,9 @@ def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Fl
 
 def scale_of(matrix: npt.ArrayLike) -> float:
     """The one scale of a (2, 3) similarity."""
-    matrix = np.asarray(matrix, dtype=np.float64)
+    matrix = _numbers(matrix, "The numbers of the matrix")
+    if matrix.shape != (2, 3):
+        raise LandmarkError(f"The matrix has shape {matrix.shape}; give (2, 3).")
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
@@ -85,17 +101,19 @@ def agreement(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> flo
         source_points: (N, 2), not all in one place.
         target_points: (N, 2), not all in one place.
     """
-    s, t = _centered(source_points), _centered(target_points)
+    source, target = _numbers(source_points), _numbers(target_points)
+    for points in (source, target):
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2 or not (np.abs(points) < _FAR).all():
+            raise LandmarkError(f"Points have shape {points.shape}, or numbers that are not px; give finite (N, 2).")
+    s, t = _centered(source), _centered(target)
     return float(abs(np.vdot(s, t)) / (_spread(s) * _spread(t)))
 
 
-def _numbers(values: npt.ArrayLike, what: str = "Points have") -> Float64Array:
-    refuse_masked(values, what, LandmarkError)
-    return np.asarray(values, dtype=np.float64)
+def _numbers(values: npt.ArrayLike, what: str = "Points") -> Float64Array:
+    return real_array(values, what, LandmarkError, "(x, y) of each point", np.float64)
 
 
-def _centered(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:
-    points = np.asarray(points, dtype=np.float64)
+def _centered(points: Float64Array) -> npt.NDArray[np.complex128]:
     z = points[:, 0] + 1j * points[:, 1]
     return np.asarray(z - z.mean(), dtype=np.complex128)
 

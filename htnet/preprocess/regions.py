@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
+import numpy as np
+import numpy.typing as npt
 import torch
 
+from htnet.core.arrays import real_array
 from htnet.core.errors import InputError, LandmarkError, refuse_unknown
 from htnet.core.types import LAYOUTS, TEMPLATE_SIZE, PreprocessSpec
 from htnet.preprocess.align import scale_points
@@ -17,7 +22,7 @@ def template_points(spec: PreprocessSpec) -> torch.Tensor:
     return torch.from_numpy(scale_points(spec.template, spec.size / TEMPLATE_SIZE)).float()
 
 
-def crop_regions(images: torch.Tensor, points: torch.Tensor, layout: str) -> torch.Tensor:
+def crop_regions(images: torch.Tensor, points: torch.Tensor | npt.ArrayLike, layout: str) -> torch.Tensor:
     """Cut four patches around eyes and mouth corners and lay them out as one image of the same side.
 
     With h = S // 4 each patch is S/2 px wide and starts h px before its point.
@@ -32,22 +37,27 @@ def crop_regions(images: torch.Tensor, points: torch.Tensor, layout: str) -> tor
 
     Args:
         images: (B, C, S, S), any type, S even and 4 or more.
-        points: (B, 5, 2), or (5, 2) for all images; (x, y) in px of the flow image, order `POINT_NAMES`.
+        points: (B, 5, 2), or (5, 2) for all images; (x, y) in px of the flow image, order `POINT_NAMES`. A tensor,
+            an array or lists.
         layout: one of `LAYOUTS`.
 
     Returns:
         (B, C, S, S), same type and device; the input itself for "whole".
 
     Raises:
-        InputError: an unknown layout, or images or points of the wrong shape.
-        LandmarkError: a point is NaN or infinite.
+        InputError: an unknown layout, images that are not a tensor, or images or points of the wrong shape.
+        LandmarkError: the points are not real numbers, or a point is NaN or infinite.
     """
     refuse_unknown([layout], LAYOUTS, "layout")
+    if not isinstance(images, torch.Tensor):
+        raise InputError(f"Flow images are of type {type(images).__name__}; give a tensor: torch.as_tensor(images).")
     size = images.shape[-1]
     if images.ndim != 4 or images.shape[-2] != size or size < 4 or size % 2:
         raise InputError(f"Flow images have shape {tuple(images.shape)}; give (B, C, S, S), S even, 4 or more.")
     if layout == "whole":
         return images
+    if not _is_plain(points) or (points.is_meta and not images.is_meta):
+        points = torch.from_numpy(real_array(points, "Points", LandmarkError, "five (x, y)", np.float64).copy())
     if points.shape not in ((5, 2), (len(images), 5, 2)):
         raise InputError(
             f"Points have shape {tuple(points.shape)}; give (5, 2), or ({len(images)}, 5, 2) for these images."
@@ -57,6 +67,15 @@ def crop_regions(images: torch.Tensor, points: torch.Tensor, layout: str) -> tor
     if points.ndim == 2:
         return flat.index_select(2, index[0]).view_as(images)
     return flat.gather(2, index[:, None].expand(-1, images.shape[1], -1)).view_as(images)
+
+
+def _is_plain(points: torch.Tensor | npt.ArrayLike) -> TypeGuard[torch.Tensor]:
+    """Whether these are real numbers in a dense tensor."""
+    return (
+        isinstance(points, torch.Tensor)
+        and points.layout == torch.strided
+        and not (points.is_complex() or points.is_quantized or points.dtype == torch.bool)
+    )
 
 
 def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_type
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
@@ -25,9 +25,8 @@ from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.paths import as_path
 from htnet.core.types import Float64Array, FloatArray
 from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
-from htnet.recordings.measure import FEATURES
 from htnet.recordings.network import EventNetwork
-from htnet.recordings.track import FaceTrack, RecordingCurves
+from htnet.recordings.track import FaceTrack, RecordingCurves, checked_stretch
 
 #: The weights that are shipped.
 _SHIPPED = Path(__file__).parent / "weights" / "detector.safetensors"
@@ -144,7 +143,11 @@ class EventDetector:
         Args:
             track: the face.
             least: score below which a peak is not looked at.
+
+        Raises:
+            InputError: this is not a face of a recording, or its times or features cannot be used.
         """
+        refuse_type("track", track, FaceTrack, "one of RecordingCurves.tracks")
         found = []
         for first, last in track.segments:
             rows = slice(first, last + 1)
@@ -160,13 +163,11 @@ class EventDetector:
             least: score.
 
         Raises:
-            InputError: times and features are not of the same frames.
+            InputError: times and features are not of the same frames, the times do not rise, or a number is infinite or
+                not a real number. Features may be NaN where a motion would start before the stretch.
         """
-        times, features = np.asarray(times), np.asarray(features)
-        if times.ndim != 1 or features.shape != (len(times), len(FEATURES)):
-            raise InputError(
-                f"times has shape {times.shape} and features {features.shape}; give (N,) and (N, {len(FEATURES)})."
-            )
+        real(ge=0, le=1).check("least", least)
+        times, features = checked_stretch(times, features)
         if len(times) < 2:
             return []
         grid = make_grid(times, features, self._network.patterns.numpy())

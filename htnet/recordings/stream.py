@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.core.errors import InputError, VideoError
+from htnet.core.fields import optional, real
 from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
 from htnet.preprocess.video import readers
@@ -96,7 +97,7 @@ class FrameStream:
 
         Raises:
             VideoError: none of the frames can be decoded.
-            InputError: its frames have no times.
+            InputError: its frames have no times, or times that do not rise.
         """
         last: float | None = None
         usual: deque[float] = deque(maxlen=31)
@@ -110,6 +111,11 @@ class FrameStream:
             number = item.number or 0
             if item.time is None:
                 raise InputError(f"The frames of {self.source} have no times; give its frames per second (fps, --fps).")
+            if not real().allows(item.time) or (last is not None and item.time <= last):
+                after = "" if last is None else f" after {last:.10g}"
+                raise InputError(
+                    f"Frame {number} of {self.source} has the time {item.time:.10g} s{after}; give rising times."
+                )
             if damage:
                 self._note("damaged", number, item.time if last is None else last, item.time, damage)
                 damage = []
@@ -193,8 +199,7 @@ def camera_stream(
     """
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise InputError(f"The camera is {number!r}; give its number, 0 or more.")
-    if seconds is not None and not seconds > 0:
-        raise InputError(f"seconds is {seconds!r}; give a positive number.")
+    optional(real(gt=0)).check("seconds", seconds)
     with quiet_opencv():
         capture = (open_camera or readers.open_camera)(number)
         opened = capture.isOpened()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import real_array
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.types import MOTION_REGIONS, Float64Array, FloatArray, QualityWarning
 from htnet.recordings.measure import COLUMN, FEATURES
@@ -21,6 +22,9 @@ CURVES = (
     *("left_mouth_corner_out", "left_mouth_corner_up", "right_mouth_corner_out", "right_mouth_corner_up"),
     *("mouth_oscillation", "head_x", "head_y", "head_roll", "head_size", "head_speed", "light"),
 )
+
+#: Longest stretch, s. Longer ones are milliseconds or frame numbers that were given as seconds.
+LONGEST = 7 * 24 * 3600.0
 
 # An eye is open at this quantile of its aperture over all rows.
 _OPEN = 0.9
@@ -137,6 +141,45 @@ class FaceTrack:
             of = [[self.feature(f"{region}_{axis}_{distance}") for axis in "uv"] for region in parts[name]]
             found.append(np.mean([np.hypot(u, v) for u, v in of], axis=0))
         return np.stack(found, axis=1).astype(np.float32)
+
+
+def checked_stretch(times: npt.ArrayLike, features: npt.ArrayLike) -> tuple[Float64Array, FloatArray]:
+    """Check the measurements of one stretch without a gap.
+
+    Args:
+        times: (N,) s of the frames, rising.
+        features: (N, len(FEATURES)) of these frames; NaN where a motion would start before the stretch.
+
+    Returns:
+        The times as float64, the features as float32.
+
+    Raises:
+        InputError: they are not of the same frames, the times do not rise, or a number is infinite or not a real
+            number.
+    """
+    at = real_array(times, "times", cure="(N,) s", dtype=np.float64)
+    rows = real_array(features, "features", cure=f"(N, {len(FEATURES)})")
+    if at.ndim != 1 or rows.shape != (len(at), len(FEATURES)):
+        raise InputError(f"times has shape {at.shape} and features {rows.shape}; give (N,) and (N, {len(FEATURES)}).")
+    if not np.isfinite(at).all():
+        row = int(np.flatnonzero(~np.isfinite(at))[0])
+        raise InputError(f"times[{row}] is {at[row]}; give the time of each frame in s.")
+    steps = np.diff(at)
+    if (steps <= 0).any():
+        row = int(np.flatnonzero(steps <= 0)[0])
+        raise InputError(
+            f"times[{row + 1}] is {at[row + 1]:.10g}, not after the {at[row]:.10g} before it; give the frames of one "
+            "stretch in order, each once."
+        )
+    if len(at) and at[-1] - at[0] > LONGEST:
+        raise InputError(f"times go from {at[0]:.10g} to {at[-1]:.10g}, longer than a week; give seconds.")
+    if (wrong := np.isinf(rows)).any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        raise InputError(
+            f"{FEATURES[column]} is {rows[row, column]} in row {row} of the features; give finite numbers, or NaN for "
+            "what was not measured."
+        )
+    return at, rows
 
 
 def oscillation(values: FloatArray, times: Float64Array) -> FloatArray:

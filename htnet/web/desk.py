@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from htnet.core.errors import HtnetError
-from htnet.web.settings import BusyError, GoneError, ServeSettings
+from htnet.web.settings import BusyError, EndedError, GoneError, ServeSettings
 from htnet.web.worker import Answer, AnswerError, Question, Worker, told
 
 #: Prefix of the temporary folder that holds uploads until they are processed.
@@ -194,7 +194,7 @@ class Desk:
         if job in self._waiting:
             self._waiting.remove(job)
             shutil.rmtree(job.folder, ignore_errors=True)
-            _end(job, {"type": "BusyError", "message": "The request was cancelled.", "status": 503})
+            _end(job, told(EndedError("The request was cancelled.")))
         self._jobs.pop(job.name, None)
 
     def drained(self) -> bool:

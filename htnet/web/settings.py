@@ -80,13 +80,17 @@ class TooLargeError(RequestError):
 
 
 class BusyError(HtnetError):
-    """The queue of the server is full, a request took too long or was cancelled, or the server is stopping.
+    """The request was not accepted: the queue of the server is full, or the server is stopping.
 
     Attributes:
         status: status of the HTTP response.
     """
 
     status = 503
+
+
+class EndedError(BusyError):
+    """A request that was accepted took too long, or was cancelled."""
 
 
 class GoneError(RequestError):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from htnet.core.errors import HtnetError, InputError, LandmarkError, RunError, VideoError, cause
 from htnet.core.lazy import loading
-from htnet.web.settings import BusyError, RequestError, ServeSettings, TooLargeError
+from htnet.web.settings import BusyError, EndedError, RequestError, ServeSettings, TooLargeError
 
 if TYPE_CHECKING:
     from htnet.pipeline import Predictor
@@ -294,7 +294,7 @@ class Worker:
 
         Raises:
             AnswerError: answering failed with an error.
-            BusyError: it took too long, or was cancelled.
+            EndedError: it took too long, or was cancelled.
             RunError: the process ended.
         """
         try:
@@ -319,12 +319,12 @@ class Worker:
         try:
             while not self._pipe.poll(_LOOK):
                 if until is not None and time.monotonic() > until:
-                    raise BusyError(
+                    raise EndedError(
                         f"Processing took longer than {self._settings.work_seconds:g} s, the limit of this server, and "
                         "was stopped. Give a shorter or smaller video, or analyze it with htnet analyze."
                     )
                 if stopped is not None and stopped.is_set():
-                    raise BusyError("The request was cancelled.")
+                    raise EndedError("The request was cancelled.")
             return self._pipe.recv()
         except (EOFError, OSError) as error:
             raise RunError(

@@ -80,7 +80,7 @@ def test_other_shapes_and_types_are_refused(function, bad):
 def test_nan_is_refused(function, kind):
     uv = field()
     uv[0, 3, 4], uv[1, 5, 5] = np.nan, np.inf
-    with pytest.raises(FlowError, match="2 NaN or infinite values; recompute it or mask"):
+    with pytest.raises(FlowError, match="2 NaN or infinite values; recompute it or replace"):
         function(kind(uv))
 
 

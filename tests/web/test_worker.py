@@ -11,7 +11,7 @@ import pytest
 
 import htnet
 from htnet.core.errors import FrameError, RunError, VideoError
-from htnet.web.settings import BusyError, ServeSettings, TooLargeError
+from htnet.web.settings import EndedError, ServeSettings, TooLargeError
 from htnet.web.worker import AnswerError, Question, Worker, answer, offered
 from tests.web.conftest import SAMPLE, gray_16
 
@@ -129,13 +129,13 @@ def test_the_process(tmp_path):
         with pytest.raises(RunError, match="ended without an answer"):
             asked()
         assert json.loads(asked().document)["prediction"] == "positive"
-        with pytest.raises(BusyError, match="longer than 600 s"):
+        with pytest.raises(EndedError, match="longer than 600 s"):
             worker._receive(0.0)
         stopped = threading.Event()
         stopped.set()
         write_video(tmp_path / "long.avi", frames=300)
         before = worker._process
-        with pytest.raises(BusyError, match="cancelled"):
+        with pytest.raises(EndedError, match="cancelled"):
             worker.ask(Question("recording", ("long.avi",), "synthetic"), tmp_path, lambda *at: None, stopped)
         assert not before.is_alive()
     finally:

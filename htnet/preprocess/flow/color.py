@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 import torch
 
 from htnet.core.errors import InputError
-from htnet.core.fields import whole
+from htnet.core.fields import real, whole
 from htnet.core.types import ByteArray, Float64Array, FloatArray, Flow
 
 #: Baker et al. give the wheel 55 steps: red to yellow 15, to green 6, to cyan 4, to blue 11, to magenta 13, to
@@ -39,12 +39,12 @@ def color_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> B
         FlowError: the shape is wrong, or a value is NaN or infinite.
         InputError: ``max_px`` is not a positive number.
     """
-    field = uv.detach().cpu().numpy() if isinstance(uv, torch.Tensor) else uv
-    u, v = Flow(field, "color wheel").uv.astype(np.float64)
+    given: Any = uv
+    u, v = Flow(given, "color wheel").uv.astype(np.float64)
     length = np.hypot(u, v)
     if max_px is None:
         max_px = float(length.max(initial=0.0)) or 1.0
-    if not (math.isfinite(max_px) and max_px > 0):
+    if not real(gt=0).allows(max_px):
         raise InputError(f"max_px is {max_px!r}; give a positive number of px.")
     return _paint(np.arctan2(v, u), length / max_px)
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from htnet.core.arrays import refuse_masked
-from htnet.core.errors import FlowError, FrameError, InputError, refuse_unknown
+from htnet.core.arrays import plain_array, refuse_masked
+from htnet.core.errors import FlowError, FrameError, InputError, refuse_type, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
 from htnet.core.paths import as_path
@@ -43,8 +43,7 @@ _CONSTANT = 1e-6
 
 
 def _check_gray(frame: ByteArray, name: str) -> ByteArray:
-    refuse_masked(frame, f"The {name} has", FrameError)
-    frame = np.asarray(frame)
+    frame = plain_array(frame, f"The {name} has", FrameError)
     if frame.ndim != 2 or frame.dtype != np.uint8:
         raise FrameError(f"The {name} has shape {frame.shape}, type {frame.dtype}; give a gray frame, (H, W) uint8.")
     if min(frame.shape) < MIN_SIDE:
@@ -59,7 +58,7 @@ def _settings(given: Mapping[str, float], known: Mapping[str, tuple[float, float
     for name, value in given.items():
         default, low, high = known[name]
         whole = isinstance(default, int)
-        valid = isinstance(value, (int, float)) and low <= value <= high
+        valid = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
         if not valid or (whole and value != int(value)):
             kind = "a whole number" if whole else "a number"
             raise InputError(f"{what} parameter {name} is {value!r}; give {kind} from {low:g} to {high:g}.")
@@ -149,6 +148,40 @@ def check_flow(flow: Flow | FloatArray, method: str = "array") -> Flow:
     return flow if isinstance(flow, Flow) else Flow(flow, method)
 
 
+def float_field(uv: ArrayOrTensor) -> ArrayOrTensor:
+    """Check a flow field of any float type.
+
+    Args:
+        uv: (..., 2, H, W) float array or tensor, px.
+
+    Returns:
+        The field; an array without a mask and in the machine's byte order.
+
+    Raises:
+        FlowError: it is neither an array nor a dense tensor, the shape is wrong, the type is not float, or a value is
+            masked.
+    """
+    refuse_masked(uv, "Flow has", FlowError)
+    if isinstance(uv, np.ndarray):
+        uv = plain_array(uv, "Flow has", FlowError)
+    elif not isinstance(uv, torch.Tensor):
+        raise FlowError(f"Flow is of type {type(uv).__name__}; give a float array or tensor (..., 2, H, W) in px.")
+    elif uv.layout != torch.strided or uv.is_meta:
+        kind = "on the device meta" if uv.is_meta else f"of the layout {uv.layout}"
+        raise FlowError(f"Flow is a tensor {kind}; give a dense tensor with values (..., 2, H, W) in px.")
+    floating = uv.is_floating_point() if isinstance(uv, torch.Tensor) else np.issubdtype(uv.dtype, np.floating)
+    if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 1 or not floating:
+        raise FlowError(f"Flow has shape {tuple(uv.shape)}, type {uv.dtype}; give float (..., 2, H, W) = (u, v) in px.")
+    return uv
+
+
+def wide_field(uv: ArrayOrTensor) -> ArrayOrTensor:
+    """A field of half precision in float32: float16 has no squares of numbers under 2e-4 px, nor over 255 px."""
+    if isinstance(uv, torch.Tensor):
+        return uv.float() if uv.element_size() < 4 else uv
+    return uv.astype(np.float32) if uv.dtype.itemsize < 4 else uv
+
+
 def optical_strain(uv: ArrayOrTensor) -> ArrayOrTensor:
     """Optical strain: ``sqrt(ux^2 + vy^2 + (uy + vx)^2 / 2)``.
 
@@ -159,13 +192,13 @@ def optical_strain(uv: ArrayOrTensor) -> ArrayOrTensor:
         uv: (..., 2, H, W) float array or tensor, px.
 
     Returns:
-        (..., H, W) of the same kind, px per px.
+        (..., H, W) of the same kind, px per px; float32 for types of less than 32 bits.
 
     Raises:
-        FlowError: the shape is wrong, a side is under 2 px, or a value is masked.
+        FlowError: the shape is wrong, the type is not float, a side is under 2 px, or a value is masked.
     """
-    refuse_masked(uv, "Flow has", FlowError)
-    if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 2:
+    uv = wide_field(float_field(uv))
+    if min(uv.shape[-2:]) < 2:
         raise FlowError(f"Flow has shape {tuple(uv.shape)}; give (..., 2, H, W) = (u, v) of 2x2 px or more.")
     if isinstance(uv, torch.Tensor):
         dy, dx = torch.gradient(uv, dim=(-2, -1))
@@ -200,7 +233,8 @@ def flow_image(
         InputError: ``size``, ``resize`` or ``channels`` is none of those above.
     """
     cv2 = load_opencv()
-    if sorted(channels) != ["strain", "u", "v"]:
+    refuse_type("flow", flow, Flow, "the Flow of compute_flow, or Flow(array, 'method')", FlowError)
+    if not all(isinstance(name, str) for name in channels) or sorted(channels) != ["strain", "u", "v"]:
         raise InputError(f"channels is {channels!r}; give an order of 'strain', 'v', 'u'.")
     refuse_unknown([resize], RESIZES, "resize")
     whole().check("size", size)
@@ -222,9 +256,11 @@ def is_motionless(image: ByteArray) -> bool:
         image: (H, W, 3) uint8, see `flow_image`.
 
     Raises:
-        FlowError: a value is masked.
+        FlowError: it is not an image (H, W, 3), or a value is masked.
     """
-    refuse_masked(image, "The flow image has", FlowError)
+    image = plain_array(image, "The flow image has", FlowError)
+    if image.ndim != 3 or not image.size or image.dtype != np.uint8:
+        raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")
     flat = image.reshape(-1, image.shape[-1])
     return bool((flat.min(axis=0) == flat.max(axis=0)).any())
 
@@ -249,8 +285,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
     path = as_path(path, "path")
     if path.suffix.lower() != ".png":
         raise InputError(f"A flow image cannot be written as {path.name!r}; give a name that ends in .png.")
-    refuse_masked(image, "The flow image has", FlowError)
-    image = np.asarray(image)
+    image = plain_array(image, "The flow image has", FlowError)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")
     check_outputs(path, overwrite=overwrite)

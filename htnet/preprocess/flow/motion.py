@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array
 from htnet.core.errors import FlowError, InputError, LandmarkError, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
 from htnet.preprocess.align import scale_points
+from htnet.preprocess.flow.compute import float_field, wide_field
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
 
@@ -108,15 +109,15 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
             square aligned face.
 
     Returns:
-        (..., number of regions * bins) of the same kind, region after region; each region sums to 1, or is all
-        0 if nothing moves (mean length under 1e-6 px).
+        (..., number of regions * bins) of the same kind, float32 for types of less than 32 bits; region after region.
+        Each region sums to 1, or is all 0 if nothing moves (mean length under 1e-6 px).
 
     Raises:
         FlowError: the shape is wrong, the type is not float, a value is NaN or infinite, or the flow is not square and
             no regions are given.
         InputError: ``bins`` or a region is impossible.
     """
-    _check_finite(uv)
+    uv = wide_field(_finite(uv))
     whole(2).check("bins", bins)
     height, width = uv.shape[-2:]
     if regions is None:
@@ -126,8 +127,7 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
                 "regions=[(left, top, right, bottom), ...]."
             )
         regions = face_regions(height)
-    if not len(regions):
-        raise InputError("regions is empty; give one or more (left, top, right, bottom).")
+    regions = _boxes(regions)
     length, place = flow_magnitude(uv), flow_orientation(uv) * (bins / (2 * math.pi))
     means = []
     for box in regions:
@@ -198,7 +198,7 @@ def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "
         InputError: an unknown region.
         LandmarkError: not five finite points, or the region lies outside.
     """
-    _check_finite(uv)
+    uv = _finite(uv)
     height, width = uv.shape[-2:]
     parts = [
         uv[..., top:bottom, left:right].reshape((*uv.shape[:-2], -1))
@@ -218,28 +218,23 @@ def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "
 
 def _parts(uv: ArrayOrTensor) -> tuple[ArrayOrTensor, ArrayOrTensor]:
     """The parts u and v, (..., H, W) each, of a field of the right shape."""
-    refuse_masked(uv, "Flow has", FlowError)
-    floating = uv.is_floating_point() if isinstance(uv, torch.Tensor) else np.issubdtype(uv.dtype, np.floating)
-    if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 1 or not floating:
-        raise FlowError(f"Flow has shape {tuple(uv.shape)}, type {uv.dtype}; give float (..., 2, H, W) = (u, v) in px.")
+    uv = float_field(uv)
     return uv[..., 0, :, :], uv[..., 1, :, :]
 
 
-def _check_finite(uv: ArrayOrTensor) -> None:
-    _parts(uv)
+def _finite(uv: ArrayOrTensor) -> ArrayOrTensor:
+    uv = float_field(uv)
     finite = torch.isfinite(uv) if isinstance(uv, torch.Tensor) else np.isfinite(uv)
     if not bool(finite.all()):
         bad = int((~finite).sum())
-        raise FlowError(f"Flow contains {bad} NaN or infinite values; recompute it or mask them first.")
+        raise FlowError(f"Flow contains {bad} NaN or infinite values; recompute it or replace them first.")
+    return uv
 
 
 def _five(points: npt.ArrayLike) -> Float64Array:
     """Five finite points: (5, 2) float64."""
-    refuse_masked(points, "Points have", LandmarkError)
-    try:
-        at = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError):
-        at = np.empty(0)
+    found = plain_array(points, "Points have", LandmarkError)
+    at = found.astype(np.float64) if found.dtype.kind in "iuf" else np.empty(0)
     if at.shape != (5, 2) or not np.isfinite(at).all():
         raise LandmarkError(
             f"The points are {points!r}; give five finite [x, y] in px of the flow, in the order "
@@ -248,8 +243,20 @@ def _five(points: npt.ArrayLike) -> Float64Array:
     return at
 
 
+def _boxes(regions: Iterable[Box]) -> list[Box]:
+    given: Any = regions
+    try:
+        found = [tuple(box) for box in given]
+    except TypeError:
+        found = []
+    if not found:
+        said = "empty" if isinstance(given, (list, tuple)) and not given else repr(regions)
+        raise InputError(f"regions is {said}; give one or more (left, top, right, bottom).")
+    return found
+
+
 def _checked_box(box: Sequence[int], height: int, width: int) -> Box:
-    valid = len(box) == 4 and all(isinstance(side, (int, np.integer)) for side in box)
+    valid = len(box) == 4 and all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) for side in box)
     if not valid or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         raise InputError(
             f"The region {tuple(box)!r} does not lie in a flow of {width}x{height} px; give whole px "

@@ -36,9 +36,13 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
     """A frame or batch of frames as float32 (B, 1, H, W), 0..255."""
     refuse_masked(frame, f"The {name} has", FrameError)
     if isinstance(frame, np.ndarray) and frame.dtype.kind in "biuf":
-        frame = torch.from_numpy(frame.astype(frame.dtype.newbyteorder("=")))  # a copy, writable and contiguous
-    if not isinstance(frame, Tensor):
+        long = frame.dtype.kind == "f" and frame.dtype.itemsize > 8  # long double, which PyTorch has not
+        plain = np.dtype(np.float64) if long else frame.dtype.newbyteorder("=")
+        frame = torch.from_numpy(frame.astype(plain))  # a copy, writable and contiguous
+    if not isinstance(frame, Tensor) or frame.layout != torch.strided or frame.is_meta:
         kind = getattr(frame, "dtype", type(frame).__name__)
+        if isinstance(frame, Tensor):
+            kind = "on the device meta" if frame.is_meta else f"of the layout {frame.layout}"
         raise FrameError(f"The {name} is {kind}; give a NumPy array or a tensor of uint8 or float.")
     pixels, shape = frame, tuple(frame.shape)
     if pixels.ndim not in (2, 3):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array
 from htnet.core.errors import FlowError, FrameError
 from htnet.core.types import ByteArray, FloatArray
 
@@ -59,8 +59,7 @@ def sample_cubic(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def _checked_field(displacement: FloatArray, shape: tuple[int, ...]) -> Tensor:
     """The displacement as (1, 2, H, W) float64."""
-    refuse_masked(displacement, "The displacement has", FlowError)
-    field = np.asarray(displacement)
+    field = plain_array(displacement, "The displacement has", FlowError)
     if field.shape != (2, *shape) or not np.issubdtype(field.dtype, np.floating):
         raise FlowError(
             f"Displacement has shape {field.shape}, type {field.dtype}; give float "
@@ -92,8 +91,7 @@ def displace(frame: ByteArray, displacement: FloatArray) -> ByteArray:
         FlowError: ``displacement`` has another size, is not finite, or folds the image over (it
             has no inverse).
     """
-    refuse_masked(frame, "The frame has", FrameError)
-    frame = np.asarray(frame)
+    frame = plain_array(frame, "The frame has", FrameError)
     if frame.dtype != np.uint8 or not (frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)):
         raise FrameError(f"Frame has shape {frame.shape}, type {frame.dtype}; give uint8 of shape (H, W) or (H, W, 3).")
     H, W = frame.shape[:2]
@@ -110,7 +108,7 @@ def displace(frame: ByteArray, displacement: FloatArray) -> ByteArray:
             break
     else:
         raise FlowError(
-            f"Displacement (longest {np.hypot(*displacement).max():.3g} px) cannot be inverted: after "
+            f"Displacement (longest {float(field.norm(dim=1).max()):.3g} px) cannot be inverted: after "
             f"{_INVERSION_STEPS} steps it still misses by {miss:.3g} px, so it folds the image over. "
             "Make it smaller or smoother: it must change by less than 1 px from one pixel to the next."
         )

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import real_array
 from htnet.core.errors import (
     InputError,
     LandmarkError,
@@ -65,12 +65,8 @@ class TemplateLandmarks:
         Raises:
             LandmarkError: not five finite (x, y).
         """
-        refuse_masked(template, "The template has", LandmarkError)
-        try:
-            points = np.asarray(template, dtype=np.float64)
-        except ValueError:
-            raise LandmarkError(f"The template is {template!r}; give five (x, y) in 28 px units.") from None
-        self.template = Landmarks(points.astype(np.float32), "template").points
+        points = real_array(template, "Points of the template", LandmarkError, "five (x, y) in 28 px units")
+        self.template = Landmarks(points, "template").points
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """The template in pixels of ``frame``."""
@@ -159,7 +155,7 @@ def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple
     Raises:
         MultipleFacesError: there are several and ``several`` is "raise" or "only", or there are fewer than its number.
     """
-    x, _, width, height = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
+    x, _, width, height = real_array(boxes, "Boxes of faces", LandmarkError, dtype=np.float64).reshape(-1, 4).T
     from_left = np.argsort(x + width / 2, kind="stable").tolist()
     count = len(from_left)
     if isinstance(several, int):

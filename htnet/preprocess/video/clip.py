@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array, real_array
 from htnet.core.errors import InputError, SpecError, VideoError
 from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, Frame, Landmarks, PreprocessSpec
@@ -171,17 +171,27 @@ def temporal_interpolation(
         (count, ...) of the same kind: float32, or float64 for float64.
 
     Raises:
-        InputError: ``count`` is not an integer of 1 or more, there are no frames, or the times do not fit them.
+        InputError: ``count`` is not an integer of 1 or more, there are no frames, they are not real numbers, or the
+            times do not fit them.
     """
     whole().check("count", count)
-    refuse_masked(values, "Frames have")
-    refuse_masked(times, "Times have")
+    if not isinstance(values, torch.Tensor):
+        values = plain_array(values, "Frames have")
+        real = values.dtype.kind in "biuf"
+    else:
+        real = not values.is_complex() and values.layout == torch.strided and not values.is_quantized
+    if not real:
+        raise InputError(f"Frames are of type {values.dtype}; give a dense array or tensor of real numbers, (T, ...).")
     if values.ndim < 1 or len(values) < 1:
         raise InputError(f"There are no frames to interpolate: the shape is {tuple(values.shape)}; give (T, ...).")
     at = np.linspace(0, len(values) - 1, count)
     if times is not None:
-        if len(times) != len(values) or (np.diff(times) <= 0).any():
-            raise InputError(f"There are {len(times)} times for {len(values)} frames; give one each, increasing.")
+        times = real_array(times, "Times", cure="(T,) s", dtype=np.float64)
+        if times.shape != (len(values),) or not np.isfinite(times).all() or not (np.diff(times) > 0).all():
+            raise InputError(
+                f"There are {times.size} times of shape {times.shape} for {len(values)} frames; give one each, in s, "
+                "finite and increasing."
+            )
         at = np.interp(np.linspace(times[0], times[-1], count), times, np.arange(len(values)))
     before = np.floor(at).astype(np.int64)
     after = np.minimum(before + 1, len(values) - 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import real_array
 from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
@@ -72,13 +72,18 @@ def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
         The content of a ``.safetensors`` file.
 
     Raises:
-        InputError: a value is masked.
+        InputError: the shape is wrong, or a value is masked, NaN, infinite or not a real number.
     """
-    refuse_masked(motion, "Motion features have")
+    found = real_array(motion, "Motion features", cure="what motion_features returns")
+    if found.ndim != 2 or len(found) != spec.clip_frames or not np.isfinite(found).all():
+        raise InputError(
+            f"Motion features have shape {found.shape}, or values that are not finite; give ({spec.clip_frames}, 64) "
+            "as motion_features returns them."
+        )
     with loading():
         from safetensors.numpy import save
 
-    return bytes(save({"motion": np.ascontiguousarray(motion)}, {"spec": json.dumps(motion_settings(spec))}))
+    return bytes(save({"motion": np.ascontiguousarray(found)}, {"spec": json.dumps(motion_settings(spec))}))
 
 
 def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArray:

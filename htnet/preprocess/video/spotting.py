@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import FrameError, InputError, VideoError, refuse_unknown
+from htnet.core.fields import real
 from htnet.core.types import Float64Array, FloatArray, Frame, Landmarks, QualityWarning, Spotting
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.frames import read_clip
@@ -212,7 +213,7 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
 
 def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:
     """Frames per second, None if unknown."""
-    if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
+    if fps is not None and not real(gt=0).allows(fps):
         raise InputError(f"fps is {fps!r}; give the frames per second, a positive number.")
     if fps is None:
         return source.fps if isinstance(source, Video) else None
