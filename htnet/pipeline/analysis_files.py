@@ -92,7 +92,7 @@ def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collect
     video = None if found.video is None else Path(found.video)
     # Damaged frames are numbered but not read, so the last number may exceed the count.
     last = max([found.frames - 1, *(event.offset for event in found.events)])
-    recording = Recording(found.sample, found.events, video, fps=found.fps, frames=last + 1)
+    recording = Recording(found.sample, found.events, video, fps=_mean_rate(found, last), frames=last + 1)
     writers: dict[Path, Callable[[], object]] = {
         document: lambda: write_text(document, to_json(found.to_dict())),
         events: lambda: write_recordings(events, [recording], overwrite=True),
@@ -106,6 +106,17 @@ def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collect
     for file in written:
         writers[file]()
     return written
+
+
+def _mean_rate(found: Analysis, last: int) -> float | None:
+    """Frames per second from frame 0 to frame ``last``: the stated rate, or the mean of a variable one.
+
+    Tables of recordings contain the rate and the number of frames, from which the length follows.
+    """
+    if not last or not found.duration:
+        return found.fps
+    mean = last / found.duration
+    return found.fps if found.fps is not None and math.isclose(mean, found.fps, rel_tol=0.01) else round(mean, 4)
 
 
 def _write_elan(found: Analysis, video: Path | None, path: Path) -> None:

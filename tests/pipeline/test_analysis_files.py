@@ -84,6 +84,15 @@ def test_the_files_say_the_same(analyzed, files):
     assert (files / "two.eaf").read_text("utf-8").count("<ALIGNABLE_ANNOTATION") >= len(found.events)
 
 
+def test_the_table_has_the_length_of_a_recording_of_variable_rate(analyzed, tmp_path):
+    found = analyzed[0]
+    for name, fps in (("stated", found.fps), ("twice", 2 * found.fps), ("none", None)):
+        write_analysis(replace(found, fps=fps), tmp_path, name=name)
+        (again,) = read_recordings(tmp_path / f"{name}.csv").recordings
+        assert again.fps == pytest.approx(found.fps, rel=0.01)
+        assert 60 * again.minutes == pytest.approx(found.duration + 1 / found.fps, rel=0.01)
+
+
 def test_elan_gets_the_clock_of_a_player(analyzed, tmp_path, monkeypatch):
     """A recording of 200 frames a second that is played at 25, and whose sound begins 0.8 s before its picture."""
     found = replace(analyzed[0], fps=200.0, video=str(tmp_path / "slow.mp4"))
