@@ -95,7 +95,8 @@ def test_the_table_has_the_length_of_a_recording_of_variable_rate(analyzed, tmp_
 
 def test_elan_gets_the_clock_of_a_player(analyzed, tmp_path, monkeypatch):
     """A recording of 200 frames a second that is played at 25, and whose sound begins 0.8 s before its picture."""
-    found = replace(analyzed[0], fps=200.0, video=str(tmp_path / "slow.mp4"))
+    found = analyzed[0]
+    found = replace(found, fps=200.0, duration=found.duration * found.fps / 200, video=str(tmp_path / "slow.mp4"))
     (tmp_path / "slow.mp4").write_bytes(b"")
     monkeypatch.setattr(analysis_files, "player_clock", lambda path: PlayerClock(0.8, 25.0))
     write_analysis(found, tmp_path)
