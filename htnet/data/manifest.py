@@ -535,6 +535,9 @@ def _written_classes(
 def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:
     names = ("sample", "dataset", "subject", "clip_first", "clip_last", "split", "action_units", "apex_source")
     text = {name: row.get(name, "").strip() for name in names}
+    for name in ("clip_first", "clip_last"):  # pandas writes "3.0" in a column with empty cells
+        if (number := _INDEX.fullmatch(text[name])) is not None:
+            text[name] = number[1]
     # Blanks inside and at the end of file names are kept: published names have them.
     files = {name: path.parent / as_there(path.parent, row[name]) for name in PATH_COLUMNS if row.get(name, "").strip()}
     if not text["sample"]:

@@ -26,7 +26,12 @@ from htnet.training.generated_samples import check_classes
 
 require("sklearn", "sklearn", "Using htnet as an estimator")
 
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin  # noqa: E402
+from sklearn.base import (  # noqa: E402
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_random_state, column_or_1d  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
@@ -34,12 +39,15 @@ from sklearn.utils.validation import check_is_fitted  # noqa: E402
 VALUES = TEMPLATE_SIZE * TEMPLATE_SIZE * 3
 
 
-class FlowImages(TransformerMixin, BaseEstimator):
+class FlowImages(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turn pairs of frames into flow images, one row per pair. There is nothing to fit.
 
     Each row is a flattened flow image in the published convention: (28, 28, 3), strain, v and u, 0 to 255.
     `HTNetClassifier`, `HTNetFeatures` and any other estimator can read them.
     """
+
+    #: Number of columns, by which scikit-learn names them.
+    _n_features_out = VALUES
 
     def __init__(
         self, landmarks: Any = "yunet", spec: PreprocessSpec | None = None, bit_depth: int | None = None
@@ -97,7 +105,7 @@ class FlowImages(TransformerMixin, BaseEstimator):
         return True
 
 
-class FlowCells(TransformerMixin, BaseEstimator):
+class FlowCells(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Average flow images over square cells, after standardizing each channel of each image. There is nothing to fit.
 
     This is the coarse flow that `htnet.models.FlowMLP` reads, for estimators such as a support vector machine.
@@ -119,6 +127,7 @@ class FlowCells(TransformerMixin, BaseEstimator):
         """
         self._side()
         self.n_features_in_ = flow_rows(X)[0].size
+        self._n_features_out = 3 * self.grid**2
         return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
@@ -140,7 +149,7 @@ class FlowCells(TransformerMixin, BaseEstimator):
         return TEMPLATE_SIZE // self.grid
 
 
-class HTNetFeatures(TransformerMixin, BaseEstimator):
+class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turn flow images into the input of the last layer of trained weights. Fitting only loads the weights."""
 
     def __init__(self, weights: Any = DEFAULT_WEIGHTS, device: str = "cpu", batch_size: int = 256) -> None:
@@ -170,6 +179,7 @@ class HTNetFeatures(TransformerMixin, BaseEstimator):
         given = model_of(self.weights)
         self.model_ = load_pretrained(self.weights, device=self.device) if given is None else given.eval()
         self.n_features_in_ = images[0].size
+        self._n_features_out = self.model_.num_features
         return self
 
     @torch.no_grad()

@@ -316,6 +316,8 @@ def test_clips_come_back(tmp_path):
     assert (a.clip, a.clip_first, a.clip_last) == (tmp_path / "clips" / "a 1", "img8.png", "img20.png")
     assert (b.clip, b.clip_first, b.clip_last, b.motion) == (tmp_path / "b.avi", "0", "12", None)
     assert (c.clip, c.clip_first, c.motion) == (None, "", tmp_path / "c.safetensors")
+    floats = text.replace(",0,12,", ',0.0,"12,0",')  # as pandas, and a spreadsheet in German, write them
+    assert list(read_manifest(write(tmp_path, floats, files))) == list(found)
     found.write(tmp_path / "elsewhere" / "again.csv")
     again = read_manifest(tmp_path / "elsewhere" / "again.csv")
     resolved = [os.path.normpath(s.clip) if s.clip else None for s in again]

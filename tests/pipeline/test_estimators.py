@@ -129,6 +129,17 @@ def test_what_is_no_flow_image(images, message):
             estimator.fit(images, np.arange(len(images)))
 
 
+@pytest.mark.parametrize("estimator", [FlowCells(4), HTNetFeatures("synthetic-mlp")])
+def test_columns_have_names(data, estimator):
+    images = images_of(data)
+    names = estimator.fit(images).get_feature_names_out()
+    assert len(names) == estimator.transform(images).shape[1]
+    assert names[1] == f"{type(estimator).__name__.lower()}1"
+    assert len(FlowImages().get_feature_names_out()) == 2352
+    pipeline = make_pipeline(estimator, SVC()).fit(images, np.arange(24) % 2)
+    assert pipeline[:-1].get_feature_names_out().tolist() == names.tolist()
+
+
 @pytest.mark.parametrize(
     ("classes", "message"),
     [

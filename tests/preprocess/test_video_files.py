@@ -180,7 +180,11 @@ def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames, written)
 
 def test_interlaced_video_is_never_black_in_silence(tmp_path, frames, written):
     path = written(tmp_path / "clip.mp4", frames, EVEN, options={"x264-params": "interlaced=1"})
-    assert [number_of(f.pixels) for f in open_video(path, reader="pyav")] == list(range(N))
+    video = open_video(path, reader="pyav")
+    assert [number_of(f.pixels) for f in video] == list(range(N))
+    assert "interlaced" in [warning.code for warning in video.warnings]
+    plain = open_video(written(tmp_path / "plain.mp4", frames, EVEN), reader="pyav")
+    assert "interlaced" not in [warning.code for warning in plain.warnings]
     told = ""
     try:
         video = open_video(path, reader="opencv")

@@ -148,6 +148,7 @@ class PyAVReader:
             ratio = stream.sample_aspect_ratio
             warnings = _pixel_aspect(path, float(ratio) if ratio else 1.0)
             warnings = (*warnings, *_several_streams(path, container, stream), *_late(path, container, stream))
+            warnings = (*warnings, *_interlaced(path, stream))
             if container.format.flags & _NO_TIMES or rate_is_assumed(path):
                 warnings = (*warnings, _assumed_rate(path, fps))
             pixels = stream.codec_context.format
@@ -296,6 +297,17 @@ def _late(path: Path, container: Any, stream: Any) -> tuple[QualityWarning, ...]
         f"here count from frame 0, so subtract {late:.2f} s from times that were read off a player."
     )
     return (QualityWarning("late_picture", message),)
+
+
+def _interlaced(path: Path, stream: Any) -> tuple[QualityWarning, ...]:
+    # FFmpeg's order of fields: 0 unknown, 1 progressive. Older versions of PyAV do not provide it.
+    if getattr(stream.codec_context, "field_order", 0) <= 1:
+        return ()
+    message = (
+        f"{path} is interlaced: the odd and even rows of a frame may be of two moments, so that what moves has combed "
+        "edges, which is measured as motion. If it looks combed, separate the moments: ffmpeg -i FILE -vf bwdif OUT."
+    )
+    return (QualityWarning("interlaced", message),)
 
 
 @dataclass(frozen=True)
