@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from htnet.core.errors import ModelError, cause
 from htnet.core.optional import require
 from htnet.models import MHSSAGCN, EmotionModel
+from htnet.models.base import parametrized_weights
 
 #: The dimension that stays free.
 BATCH = "batch"
@@ -185,8 +186,9 @@ def export_program(graph: Graph) -> torch.export.ExportedProgram:
             return torch.export.export(graph, graph.examples(), dynamic_shapes=((free,) * len(graph.inputs),))
     except Exception as error:
         raise ModelError(
-            f"{graph.model_name} cannot be exported by torch.export with a free batch size ({cause(error)}). A model "
-            "of your own must not branch on values, nor use len() of a batch (x.shape[0] instead)."
+            _computed(graph, error)
+            or f"{graph.model_name} cannot be exported by torch.export with a free batch size ({cause(error)}). A "
+            "model of your own must not branch on values, nor use len() of a batch (x.shape[0] instead)."
         ) from error
 
 
@@ -195,24 +197,42 @@ def export_onnx(graph: Graph, program: torch.export.ExportedProgram) -> Any:
 
     Raises:
         MissingExtraError: the extra "onnx" is not installed.
-        ModelError: a dimension that must stay free was written as a constant.
+        ModelError: ONNX has no form of an operation, or a dimension that must stay free was written as a constant.
     """
     for module in ("onnx", "onnxscript"):
         require(module, "onnx", "Writing ONNX")
-    with _quiet():
-        written = torch.onnx.export(
-            program,
-            input_names=[info.name for info in graph.inputs],
-            output_names=list(graph.outputs),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+    try:
+        with _quiet():
+            written = torch.onnx.export(
+                program,
+                input_names=[info.name for info in graph.inputs],
+                output_names=list(graph.outputs),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:
+        raise ModelError(
+            _computed(graph, error)
+            or f"{graph.model_name} cannot be written as ONNX ({cause(error)}): one of its operations has no form "
+            "there. Use format='torch', or backend='torch'."
+        ) from error
     assert written is not None
     proto = written.model_proto
     _name_dimensions(proto)
     check_free(shapes_of_onnx(proto), graph)
     return proto
+
+
+def _computed(graph: Graph, error: Exception) -> str:
+    """The message if weights that are computed at every call may be the cause; "" otherwise."""
+    if not (names := parametrized_weights(graph.net)):
+        return ""
+    return (
+        f"{graph.model_name} has weights that torch.nn.utils.parametrize computes at every call "
+        f"({', '.join(names[:4])}), and its graph cannot be written with them ({cause(error)}). Put them together "
+        "first: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+    )
 
 
 def shapes_of_onnx(proto: Any) -> dict[str, list[str | int]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from htnet.acceleration.compiled import COMPILE_MODES, make_runner
 from htnet.acceleration.engines import EngineRunner, array_of, check_backend, fastest, make_engine
@@ -18,10 +19,10 @@ from htnet.acceleration.fusion import fuse
 from htnet.acceleration.layers import Precision
 from htnet.acceleration.packing import is_packed, pack, plain, unpack
 from htnet.acceleration.watch import Watch, weights_of
-from htnet.core.errors import ModelError, did_you_mean
+from htnet.core.errors import ModelError, cause, did_you_mean, refuse_type
 from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
-from htnet.models.base import model_of, refuse_unusable_weights
+from htnet.models.base import model_of, parametrized_weights, refuse_unusable_weights
 
 _CURE = "Change the model it came from, and optimize that one again."
 
@@ -224,12 +225,40 @@ class OptimizedModel(EmotionModel):
                         "backend."
                     )
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Load weights as in any module; an engine is made again afterwards."""
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights of an optimized model of the same kind; an engine is made again afterwards.
+
+        Args:
+            state_dict: from `state_dict` of a model with the same settings, precision and packing.
+            strict: refuse weights that are missing or unknown; without it at least one must fit.
+            assign: see `torch.nn.Module.load_state_dict`.
+
+        Raises:
+            ModelError: the weights are not those of such a model.
+        """
+        self._refuse_foreign(state_dict, strict)
         try:
-            return super().load_state_dict(*args, **kwargs)
+            return super().load_state_dict(state_dict, strict, assign)
         finally:  # what fits is loaded before PyTorch refuses the rest
             self._engine = None
+
+    def _refuse_foreign(self, state: Mapping[str, Any], strict: bool) -> None:
+        refuse_type("state_dict", state, Mapping, "the state_dict() of an optimized model", ModelError)
+        own = self.state_dict()
+        missing, unknown = [n for n in own if n not in state], [n for n in state if n not in own]
+        if not any(name in own for name in state) or (strict and (missing or unknown)):
+            lacks = f"lacks {missing[0]}" if missing else f"has {unknown[0]}, which {self.name} has not"
+            raise ModelError(
+                f"The state_dict {lacks}: these are not the weights of {self.name} as it is optimized, in "
+                f"{self.precision}. Load the weights of the original into the original, and optimize that one again: "
+                "htnet.optimize(model)."
+            )
+        for name, value in own.items():
+            if name in state and (shape := tuple(getattr(state[name], "shape", ()))) != tuple(value.shape):
+                raise ModelError(
+                    f"{name} of the state_dict has shape {shape}, but {self.name} has {tuple(value.shape)} there. Give "
+                    "weights of a model with the same settings."
+                )
 
     def exportable(self) -> nn.Module:
         """A copy of the fused network in plain modules, on the CPU."""
@@ -388,6 +417,7 @@ def optimize(
         cure = "" if model_of(model) is None else " Give the model that was compiled, and compile=True."
         raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.{cure}")
     refuse_unusable_weights(model, "optimize")
+    model = _with_plain_weights(model)
     if isinstance(model, OptimizedModel):
         if dtype is not None:
             raise ModelError(
@@ -403,6 +433,28 @@ def optimize(
     optimized.compile_as(mode)
     optimized.run_in(backend)
     return optimized
+
+
+def _with_plain_weights(model: EmotionModel) -> EmotionModel:
+    """The model, or a copy whose weights of `torch.nn.utils.parametrize` are plain, as in evaluation mode."""
+    if not (names := parametrized_weights(model)):
+        return model
+    try:
+        with torch.no_grad():
+            model = copy.deepcopy(model).eval()
+            for module in filter(is_parametrized, list(model.modules())):
+                values = {name: getattr(module, name) for name in cast("nn.ModuleDict", module.parametrizations)}
+                # Not by remove_parametrizations, which changes the class, and the original has the same one.
+                del module.parametrizations
+                module.__class__ = type(module).__bases__[0]
+                for name, value in values.items():
+                    module.register_parameter(name, nn.Parameter(value.detach().clone(), requires_grad=False))
+    except Exception as error:  # parametrizations are the user's own code
+        raise ModelError(
+            f"optimize could not put together {', '.join(names[:4])}, which torch.nn.utils.parametrize computes "
+            f"({cause(error)}). Do it before: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+        ) from error
+    return model
 
 
 def optimized_like(model: EmotionModel, precision: str) -> OptimizedModel:

@@ -18,7 +18,7 @@ import torch
 from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
 from htnet.core.deprecated import TRAINING_KEYS, new_keys, warn_renamed
-from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, LimitError, WeightsError, cause
+from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, LimitError, ModelError, WeightsError, cause
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
@@ -30,7 +30,7 @@ from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
-from htnet.models.base import not_finite, refuse_unusable_weights
+from htnet.models.base import not_finite, parametrized_weights, refuse_unusable_weights
 from htnet.models.single_input import checked_model
 
 FORMAT = 1
@@ -82,13 +82,19 @@ def save_pretrained(
     Raises:
         OverwriteError: the folder contains one of `FILES` and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
-        ModelError: it is not a model of htnet, or its weights are quantized by another library.
+        ModelError: it is not a model of htnet, or its weights are quantized by another library or computed from others
+            (`torch.nn.utils.parametrize`, weight normalization).
     """
     with loading():
         from safetensors.torch import save
 
     model = checked_model(model)
     refuse_unusable_weights(model, "save_pretrained")
+    if names := parametrized_weights(model):
+        raise ModelError(
+            f"save_pretrained writes plain weights, but torch.nn.utils.parametrize computes {', '.join(names[:4])}. "
+            "Put them together first: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+        )
     described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})
     folder = as_path(folder, "folder")

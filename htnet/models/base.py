@@ -12,6 +12,10 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
@@ -24,6 +28,8 @@ from htnet.models.input_range import look_at_range, refuse_bad_output, refuse_no
 from htnet.models.intermediates import Enough, stage_outputs
 from htnet.models.sharing import SharedModel
 
+#: Hooks that compute a weight before every call.
+_WEIGHT_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 #: Types of integers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
@@ -436,13 +442,20 @@ def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
         purpose: name of the function that refuses the model, for the message.
 
     Raises:
-        ModelError: the model has such weights, or weights that are NaN, infinite or on the device meta.
+        ModelError: the model has such weights, weights that a hook computes, or weights that are NaN, infinite or on
+            the device meta.
     """
     kinds = {type(value).__name__ for value in model.parameters() if type(value.data) is not Tensor}
     if kinds:
         raise ModelError(
             f"{purpose} needs plain weights, but this model has {' and '.join(sorted(kinds))} instead. Give the model "
             "as it was before quantize_, and quantize it again after loading."
+        )
+    if hooked := weights_of_hooks(model):
+        raise ModelError(
+            f"{purpose} needs plain weights, but a hook computes {', '.join(hooked[:4])} at every call. Put them "
+            "together first: torch.nn.utils.remove_weight_norm(layer), remove_spectral_norm(layer), or "
+            "torch.nn.utils.prune.remove(layer, 'weight')."
         )
     if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
         raise ModelError(
@@ -454,6 +467,29 @@ def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
             f"{purpose} needs finite weights, but this model has NaN or infinity in {', '.join(bad[:4])}: its training "
             "diverged, or a file is damaged. Use earlier weights."
         )
+
+
+def weights_of_hooks(model: nn.Module) -> list[str]:
+    """Names of the weights that hooks of PyTorch compute before every call: weight and spectral normalization in their
+    older form, and pruning.
+    """
+    return [
+        f"{name}.{weight}" if name else weight
+        for name, module in model.named_modules()
+        for hook in module._forward_pre_hooks.values()
+        if isinstance(hook, _WEIGHT_HOOKS)
+        for weight in [getattr(hook, "name", "") or getattr(hook, "_tensor_name", "weight")]
+    ]
+
+
+def parametrized_weights(model: nn.Module) -> list[str]:
+    """Names of the weights that `torch.nn.utils.parametrize` computes from others."""
+    return [
+        f"{name}.{weight}" if name else weight
+        for name, module in model.named_modules()
+        if is_parametrized(module)
+        for weight in cast("nn.ModuleDict", module.parametrizations)
+    ]
 
 
 def not_finite(state: Mapping[str, Tensor]) -> list[str]:
