@@ -160,8 +160,8 @@ def work(shared, number):
 
 
 if __name__ == "__main__":
-    print("starts", flush=True)
     try:
+        print("starts", flush=True)
         list(parallel.run_tasks(work, None, [(0,), (1,)], 2))
     except KeyboardInterrupt:
         print("interrupted")

@@ -12,6 +12,7 @@ import pytest
 import htnet
 from htnet.core import network
 from htnet.core.errors import WeightsError
+from htnet.hub import weights
 from htnet.preprocess import FaceAlignmentLandmarker
 from tests.preprocess.test_landmarks import BLANK, stub_face_alignment
 from tests.support.hub_faults import Fault
@@ -29,20 +30,31 @@ def _fresh(monkeypatch):
 
 @pytest.fixture
 def black_hole():
-    """A server that takes connections and never answers: its address, and who came."""
-    came = []
+    """A server that takes connections and never answers: its address, and how many came."""
+    came, known = [], threading.Condition()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def listen():
             while True:
                 try:
-                    came.append(server.accept()[0])
+                    connection = server.accept()
                 except OSError:
                     return
+                with known:
+                    came.append(connection)
+                    known.notify_all()
 
+        def visits():
+            """Connections are accepted in order: once one's own is, all before it are known."""
+            with socket.create_connection(server.getsockname(), timeout=60) as own, known:
+                assert known.wait_for(lambda: any(peer == own.getsockname() for _, peer in came), 60)
+                ours.append(own.getsockname())
+                return len([peer for _, peer in came if peer not in ours])
+
+        ours = []
         threading.Thread(target=listen, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", came
-        for connection in came:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", visits
+        for connection, _ in came:
             connection.close()
 
 
@@ -51,25 +63,42 @@ def closed():
     """An address where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    return f"http://127.0.0.1:{port}", []
+    return f"http://127.0.0.1:{port}", lambda: 0
+
+
+@pytest.fixture
+def patience(monkeypatch):
+    """How long each connection waits, s. What a busy machine needs beside that is not counted."""
+    found, set_timeout = [], socket.socket.settimeout
+
+    def noted(self, seconds):
+        found.append(float("inf") if seconds is None else seconds)
+        return set_timeout(self, seconds)
+
+    monkeypatch.setattr(socket.socket, "settimeout", noted)
+    return found
 
 
 @pytest.mark.parametrize("kind", ["black_hole", "closed"])
-def test_a_hub_out_of_reach_is_told_in_time_and_asked_once(kind, request, monkeypatch, tmp_path, capfd):
+def test_a_hub_out_of_reach_is_told_in_time_and_asked_once(kind, request, monkeypatch, tmp_path, capfd, patience):
     from huggingface_hub import constants
 
-    url, came = request.getfixturevalue(kind)
+    url, visits = request.getfixturevalue(kind)
     monkeypatch.setattr(constants, "ENDPOINT", url)
     for again in (False, True):
         start = time.monotonic()
         with pytest.raises(WeightsError, match=r"the Hub cannot be reached .*or give a folder") as caught:
             htnet.load_pretrained("somebody/weights", cache_dir=tmp_path)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 60
+        assert max(patience, default=0.5) <= 0.5
+        assert bool(patience) != again
         assert ("s ago; tried again after 5 minutes" in str(caught.value)) == again
-        visits = len(came)
+        came = visits()
+        patience.clear()  # the limit of `visits` is not the client's
     with pytest.raises(WeightsError, match="s ago"):
         htnet.load_pretrained("somebody/other", cache_dir=tmp_path)
-    assert len(came) == visits
+    assert visits() == came
+    assert came <= 2
     assert "retry" not in capfd.readouterr().err.lower()
 
 
@@ -79,11 +108,12 @@ def test_weights_of_face_alignment_out_of_reach_are_told_in_time_and_asked_once(
 
     url, _ = request.getfixturevalue(kind)
     module = stub_face_alignment(monkeypatch, [])
-    tried = []
+    tried, limits = [], []
 
     class FaceAlignment:
         def __init__(self, kind, *, device, flip_input):
             tried.append(1)
+            limits.append(socket.getdefaulttimeout())
             urllib.request.urlopen(url)  # as torch.hub does: no limit of its own
 
     monkeypatch.setattr(module, "FaceAlignment", FaceAlignment)
@@ -91,8 +121,9 @@ def test_weights_of_face_alignment_out_of_reach_are_told_in_time_and_asked_once(
     for use in (lambda finder: finder(BLANK), lambda finder: finder(BLANK), lambda finder: finder.ready()):
         with pytest.raises(WeightsError, match=r"could not get its weights .*landmarks 'yunet', which need no network"):
             use(FaceAlignmentLandmarker())
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     assert tried == [1]
+    assert limits == [0.5]
     assert socket.getdefaulttimeout() is None
 
 
@@ -104,12 +135,12 @@ def test_a_server_that_falls_silent_midway_is_given_up(monkeypatch):
         came.append(1)
         time.sleep(0.2)
         came.append(2)
-        stop.wait(20)
+        stop.wait(300)
 
     start = time.monotonic()
     with pytest.raises(WeightsError, match=r"sent nothing for 1 s"):
         network.watched(fetch, lambda: len(came))
-    assert 1 < time.monotonic() - start < 3
+    assert 1 < time.monotonic() - start < 60
     stop.set()
     assert network.watched(lambda: 7, lambda: 0) == 7
     with pytest.raises(KeyError):
@@ -123,6 +154,8 @@ def test_a_hub_that_falls_silent_within_a_file_is_given_up(monkeypatch, tmp_path
     from huggingface_hub import constants
 
     gone = threading.Event()
+    for place in (network, weights):  # long enough for the server below on a busy machine
+        monkeypatch.setattr(place, "TIME_LIMIT", 2.0)
 
     class Half(BaseHTTPRequestHandler):
         def answer(self):
@@ -145,7 +178,7 @@ def test_a_hub_that_falls_silent_within_a_file_is_given_up(monkeypatch, tmp_path
             self.wfile.write(body)
             self.wfile.flush()
             if length:
-                gone.wait(30)
+                gone.wait(300)
 
         def log_message(self, *_):
             pass
@@ -154,14 +187,14 @@ def test_a_hub_that_falls_silent_within_a_file_is_given_up(monkeypatch, tmp_path
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 5)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 300)
     start = time.monotonic()
     with pytest.raises(WeightsError, match=r"could not be downloaded: the server sent nothing"):
         htnet.load_pretrained("a/b", cache_dir=tmp_path)
     took = time.monotonic() - start
     gone.set()
     server.shutdown()
-    assert took < 5
+    assert took < 60
 
 
 def test_offline_is_told_in_our_words(monkeypatch, tmp_path):

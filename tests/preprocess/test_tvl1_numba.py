@@ -97,21 +97,24 @@ def test_nan_and_infinity_are_refused(bad):
 
 @pytest.fixture
 def counted_threads(monkeypatch):
-    """Threads that compute at the same time, the most in each call of the machine code."""
+    """Threads that compute at the same time: the most of all, and how many are waited for, up to half a minute."""
     from htnet.core.native import native_function
 
-    at_once, most, lock = [0], [0], threading.Lock()
+    at_once, most, came, patient = [0], [0, 0], threading.Condition(), [True]
     real = native_function(*tvl1_numba._LOOPS)
 
     def counted(*arguments):
-        with lock:
+        with came:
             at_once[0] += 1
             most[0] = max(most[0], at_once[0])
+            came.notify_all()
+            if patient[0]:
+                patient[0] = came.wait_for(lambda: most[0] >= most[1], 30)
         threading.Event().wait(0.01)
         try:
             return real(*arguments)
         finally:
-            with lock:
+            with came:
                 at_once[0] -= 1
 
     monkeypatch.setattr(tvl1_numba, "native_function", lambda *a, **k: counted)
@@ -125,6 +128,7 @@ def test_no_bit_depends_on_threads_or_batch(threads, counted_threads):
     alone = torch.stack([tvl1_flow(a, b, backend="numba") for a, b in zip(onset, apex, strict=True)])
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    counted_threads[1] = threads
     try:
         assert torch.equal(tvl1_flow(onset, apex, backend="numba"), alone)
         assert torch.equal(tvl1_flow(onset[::-1].copy(), apex[::-1].copy(), backend="numba"), alone.flip(0))
@@ -200,7 +204,7 @@ def test_helpers_stop_when_the_call_is_interrupted(monkeypatch):
 
     def slow(*arguments):
         calls.append(1)
-        threading.Event().wait(0.02)
+        threading.Event().wait(0.1)  # all calls take 6 s
         return 0
 
     monkeypatch.setattr(tvl1_numba.threading, "Thread", Interrupted)
