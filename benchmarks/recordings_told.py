@@ -89,9 +89,9 @@ def rests(item: Item) -> Iterator[Rest]:
                 continue
             white = noise_of(even).space
             motion = np.concatenate([m @ w for m, w in zip(stretch_motions(even), white, strict=True)], axis=1)
-            # Not `Noise.time`: that one is fitted to all rows, in which large motion counts little, with a ridge, because
-            # a detector does not know when nothing happens. This filter may know the truth: it is fitted by plain least
-            # squares to the rows in which nothing happens. With `Noise.time`, the committed figures would be others.
+            # Not `Noise.time`, which is fitted to all rows, with a ridge and small weights for large motion: a detector
+            # does not know when nothing happens. This filter may know: it is fitted by plain least squares to the rows
+            # in which nothing happens, and the committed figures were made so.
             rows = np.flatnonzero(free[2:] & free[1:-1] & free[:-2]) + 2
             weights, spread = np.zeros((motion.shape[1], 2)), np.ones(motion.shape[1])
             for k in range(motion.shape[1]):
