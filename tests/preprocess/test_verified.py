@@ -187,6 +187,25 @@ def test_given_points_that_belong_elsewhere_are_refused_on_every_way(way, change
         WAYS[way](PORTRAIT, lambda rgb: Landmarks(seen(**change).astype(np.float32), "points.csv"))
 
 
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "motion"])
+@pytest.mark.parametrize("times", [3, 4])
+def test_given_points_of_the_frame_at_another_size_are_refused_on_every_way(way, times):
+    large = cv2.resize(PORTRAIT, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    message = rf"No face is detected at the points from points\.json, but one .* {300 * times}x{300 * times} px"
+    with pytest.raises(LandmarkError, match=message) as error:
+        WAYS[way](large, given(TRUE))
+    assert float(str(error.value).split("multiplied by ")[1].split(":")[0]) == pytest.approx(times, rel=0.03)
+
+
+def test_given_points_beside_the_face_are_flagged():
+    wide = np.concatenate([PORTRAIT, np.full_like(PORTRAIT, 128)], axis=1)
+    found = verified(Landmarks(TRUE + np.float32([300, 0]), "mine"), Frame(wide, "wide.png"))
+    (warning,) = [w for w in found.warnings if w.code == "points_disagree"]
+    assert "but one in another place in wide.png" in warning.message
+    empty = Frame(np.full((300, 300, 3), 128, np.uint8))
+    assert verified(Landmarks(TRUE, "mine"), empty).warnings == ()
+
+
 def test_points_of_the_less_certain_of_two_faces_agree_with_it(two_faces):
     for face in (1, 2):
         points = YuNetLandmarker(several=face)(two_faces).points

@@ -40,6 +40,8 @@ _CONFIDENT = 0.9
 # half of the mouth is cut off, or YuNet has moved a point inside that lies outside (it puts an eye 0.15 beyond the edge
 # at 0.01 to 0.15 inside); with less than the second, a part of the face is cut off. The 442 faces have 0.37 or more.
 _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
+# Longest side of the frame in which a face is searched for, px, if there is none at given points.
+_WHOLE = 640
 #: How far outside the frame a point may lie, as a fraction of its sides; points further out belong to another picture.
 OUTSIDE = 0.25
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
@@ -72,10 +74,12 @@ def verified(landmarks: Points, frame: Frame) -> Points:
     Returns:
         The same points, ``verified``, with ``warnings``: "pose" (turned to the side, up or down), "turned_face" (tilted
         so far that the points are inexact), "points_disagree" (given points that differ from those of the face
-        that YuNet detects there), "face_cut_off" (at the edge of the frame), "small_face" (few px from eye to eye).
+        that YuNet detects there, or where it detects none, but one elsewhere), "face_cut_off" (at the edge of the
+        frame), "small_face" (few px from eye to eye).
 
     Raises:
-        LandmarkError: the points are not arranged like a face's, or are far from those of the detected face.
+        LandmarkError: the points are not arranged like a face's, are far from those of the detected face, or are px of
+            the frame at another size.
         PoseError: the face is a profile, is rotated differently from the points (like points in px of a picture before
             its EXIF orientation is applied), or is cut off by the frame's edge.
     """
@@ -220,7 +224,7 @@ def _disagreement(five: Landmarks, frame: Frame, found: list[tuple[float, Float6
     """Compare given points with those of the nearest face that is detected there, with the eyes level."""
     faces = [(score, points) for score, points in found if score >= _FACE]
     if not faces:
-        return ()
+        return _elsewhere(five, frame)
     given = np.asarray(five.points, dtype=np.float64)
     score, seen = min(faces, key=lambda face: _apart(face[1], given, 1.0))
     away = np.hypot(*(given - seen).T) / np.hypot(*(seen[1] - seen[0]))
@@ -236,6 +240,30 @@ def _disagreement(five: Landmarks, frame: Frame, found: list[tuple[float, Float6
     if worst > _WRONG and score >= _CONFIDENT:
         raise LandmarkError(said + cure)
     return (QualityWarning("points_disagree", said + cure),)
+
+
+def _elsewhere(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
+    """Look for a face in the whole frame if none is detected at given points, which may be px of another size."""
+    height, width = frame.size
+    scale = min(1.0, _WHOLE / max(height, width))
+    faces = bundled().faces(shrunk(frame.pixels, scale))
+    if not len(faces) or (score := float(faces[:, 14].max())) < _CONFIDENT:
+        return ()
+    given = np.asarray(five.points, dtype=np.float64)
+    seen = (faces[faces[:, 14].argmax(), 4:14].reshape(5, 2) + 0.5) / scale - 0.5
+    times = float((seen * given).sum() / (given**2).sum())
+    said = (
+        f"No face is detected at the points from {five.source}, but one in another place in {frame.source} (score "
+        f"{score:.2f}"
+    )
+    if _apart(seen, times * given, float(np.hypot(*(seen[1] - seen[0])))) <= _SAME:
+        raise LandmarkError(
+            f"{said}), which they fit if multiplied by {times:.3g}: they were found in a picture of another "
+            f"size. Give them in px of this frame, {width}x{height} px."
+        )
+    x, y = seen.mean(axis=0)
+    text = f"{said}, at ({x:.0f}, {y:.0f}) px). Check that they belong to this frame and to this person."
+    return (QualityWarning("points_disagree", text),)
 
 
 def _spread(points: Float64Array) -> float:
