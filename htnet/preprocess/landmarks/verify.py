@@ -251,12 +251,15 @@ def _elsewhere(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
         return ()
     given = np.asarray(five.points, dtype=np.float64)
     seen = (faces[faces[:, 14].argmax(), 4:14].reshape(5, 2) + 0.5) / scale - 0.5
+    eyes = float(np.hypot(*(seen[1] - seen[0])))
+    if _apart(seen, given, eyes) < 1:
+        return ()  # the same face, which YuNet scores lower in the square
     times = float((seen * given).sum() / (given**2).sum())
     said = (
         f"No face is detected at the points from {five.source}, but one in another place in {frame.source} (score "
         f"{score:.2f}"
     )
-    if _apart(seen, times * given, float(np.hypot(*(seen[1] - seen[0])))) <= _SAME:
+    if _apart(seen, times * given, eyes) <= _SAME:
         raise LandmarkError(
             f"{said}), which they fit if multiplied by {times:.3g}: they were found in a picture of another "
             f"size. Give them in px of this frame, {width}x{height} px."
