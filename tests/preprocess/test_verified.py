@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut, camera, chelsea
 
+import htnet
 from htnet import Predictor
 from htnet.core.errors import InputError, LandmarkError, MultipleFacesError, PoseError
 from htnet.core.types import Frame, Landmarks, Landmarks68, PreprocessSpec
@@ -191,10 +193,19 @@ def test_given_points_that_belong_elsewhere_are_refused_on_every_way(way, change
 @pytest.mark.parametrize("times", [3, 4])
 def test_given_points_of_the_frame_at_another_size_are_refused_on_every_way(way, times):
     large = cv2.resize(PORTRAIT, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
-    message = rf"No face is detected at the points from points\.json, but one .* {300 * times}x{300 * times} px"
+    message = rf"No upright face is detected at the points from points\.json, but one .* {300 * times}x{300 * times} px"
     with pytest.raises(LandmarkError, match=message) as error:
         WAYS[way](large, given(TRUE))
     assert float(str(error.value).split("multiplied by ")[1].split(":")[0]) == pytest.approx(times, rel=0.03)
+
+
+def test_points_of_a_small_frame_are_not_taken_for_a_turned_face():
+    """On this portrait, enlarged, YuNet takes what lies at the points for a face that is upside down."""
+    onset = read_frame(Path(htnet.__file__).parent / "assets" / "sample" / "onset.png")
+    points = YuNetLandmarker()(onset).points
+    large = Frame(cv2.resize(onset.pixels, (672, 672), interpolation=cv2.INTER_CUBIC), "large.png")
+    with pytest.raises(LandmarkError, match=r"but one in another place in large\.png .*multiplied by (2\.9|3)"):
+        verified(Landmarks(points, "small.json"), large)
 
 
 def test_given_points_beside_the_face_are_flagged():

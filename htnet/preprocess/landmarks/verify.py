@@ -40,8 +40,9 @@ _CONFIDENT = 0.9
 # half of the mouth is cut off, or YuNet has moved a point inside that lies outside (it puts an eye 0.15 beyond the edge
 # at 0.01 to 0.15 inside); with less than the second, a part of the face is cut off. The 442 faces have 0.37 or more.
 _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
-# Longest side of the frame in which a face is searched for, px, if there is none at given points.
-_WHOLE = 640
+# Longest sides of the frame in which a face is searched for, px, if there is none at given points: YuNet scores a face
+# that fills 640 px low.
+_WHOLE = (640, 320, 160)
 #: How far outside the frame a point may lie, as a fraction of its sides; points further out belong to another picture.
 OUTSIDE = 0.25
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
@@ -131,9 +132,17 @@ def turned_error(frame: Frame, degrees: float) -> PoseError:
 def _wrong_turn(five: Landmarks, frame: Frame, face: float, points: float) -> PoseError:
     """The error for points that are rotated against the face, both in degrees clockwise in the frame.
 
-    If the face is upright, the points are those of the picture in another orientation; otherwise the frame is rotated.
+    If there is an upright face elsewhere, the points are not on it, and what was detected at them is no face. If the
+    face is upright, the points are those of the picture in another orientation; otherwise the frame is rotated.
+
+    Raises:
+        LandmarkError: there is an upright face elsewhere in the frame.
     """
-    if five.source in ("yunet", "template") or _turn_between(face, 0) > _STEP / 2:
+    if five.source in ("yunet", "template"):
+        return turned_error(frame, face)
+    if _turn_between(face, 0) > _STEP / 2:
+        if elsewhere := _elsewhere(five, frame):
+            raise LandmarkError(elsewhere[0].message)
         return turned_error(frame, face)
     height, width = frame.size
     return PoseError(
@@ -245,19 +254,22 @@ def _disagreement(five: Landmarks, frame: Frame, found: list[tuple[float, Float6
 def _elsewhere(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     """Look for a face in the whole frame if none is detected at given points, which may be px of another size."""
     height, width = frame.size
-    scale = min(1.0, _WHOLE / max(height, width))
-    faces = bundled().faces(shrunk(frame.pixels, scale))
-    if not len(faces) or (score := float(faces[:, 14].max())) < _CONFIDENT:
+    score, seen = 0.0, np.zeros((5, 2))
+    for side in _WHOLE:
+        scale = min(1.0, side / max(height, width))
+        for face in bundled().faces(shrunk(frame.pixels, scale)):
+            if face[14] > score:
+                score, seen = float(face[14]), (face[4:14].reshape(5, 2) + 0.5) / scale - 0.5
+    if score < _CONFIDENT:
         return ()
     given = np.asarray(five.points, dtype=np.float64)
-    seen = (faces[faces[:, 14].argmax(), 4:14].reshape(5, 2) + 0.5) / scale - 0.5
     eyes = float(np.hypot(*(seen[1] - seen[0])))
     if _apart(seen, given, eyes) < 1:
         return ()  # the same face, which YuNet scores lower in the square
     times = float((seen * given).sum() / (given**2).sum())
     said = (
-        f"No face is detected at the points from {five.source}, but one in another place in {frame.source} (score "
-        f"{score:.2f}"
+        f"No upright face is detected at the points from {five.source}, but one in another place in {frame.source} "
+        f"(score {score:.2f}"
     )
     if _apart(seen, times * given, eyes) <= _SAME:
         raise LandmarkError(
