@@ -151,9 +151,11 @@ def _depth_of(wide: Sequence[RawFrame]) -> int:
     if top == 0 or any(frame.clear_16 for frame in wide):
         return 16
     depth = _smallest(top)
-    names = wide[0].source if len(wide) == 1 else f"{wide[0].source} and {len(wide) - 1} more"
+    names = (
+        f"Frame {wide[0].source} has" if len(wide) == 1 else f"{wide[0].source} and {len(wide) - 1} more frames have"
+    )
     raise FrameError(
-        f"Frame {names} has 16-bit numbers up to {top}: either {depth}-bit values, or a dark 16-bit picture. "
+        f"{names} 16-bit numbers up to {top}: either {depth}-bit values, or a dark 16-bit picture. "
         f"Say which: bit_depth={depth} or bit_depth=16 (commands: --bit-depth {depth})."
     )
 
