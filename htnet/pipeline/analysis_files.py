@@ -129,11 +129,17 @@ def _write_elan(found: Analysis, video: Path | None, path: Path) -> None:
     if video is not None and os.path.isfile(video):
         with suppress(HtnetError):  # a file that was readable and is not any more is linked as it is
             clock = player_clock(video)
-    if clock.fps and found.fps and not math.isclose(clock.fps, found.fps, rel_tol=1e-3):
+    if clock.fps and _by_rate(found) and not math.isclose(clock.fps, found.fps or 0, rel_tol=1e-6):
         events = tuple(
             replace(event, start=event.onset / clock.fps, peak=None, end=event.offset / clock.fps) for event in events
         )
     write_elan(path, events, video, fps=found.fps, media_start=clock.start, overwrite=True)
+
+
+def _by_rate(found: Analysis) -> bool:
+    """Whether the times of all events are frame number / rate, as where the rate was given."""
+    fps = found.fps
+    return fps is not None and all(abs((event.start or 0.0) - event.onset / fps) < 1e-3 for event in found.events)
 
 
 def output_files(folder: Path, name: str) -> tuple[Path, ...]:

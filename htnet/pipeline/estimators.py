@@ -315,7 +315,7 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
     labels = column_or_1d(labels, warn=True)
     cure = "Give the name of a class, or a whole number, for each image; leave out images without one."
     for value in labels.tolist():
-        if value is None or value in ("nan", "None") or (isinstance(value, float) and not value.is_integer()):
+        if value is None or value == "nan" or (isinstance(value, float) and not value.is_integer()):
             raise InputError(f"y has {value!r}, which is not a class. {cure}")
     if labels.dtype == object and len({isinstance(value, str) for value in labels}) > 1:
         raise InputError(f"y mixes names and numbers. {cure}")

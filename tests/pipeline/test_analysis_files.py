@@ -96,7 +96,11 @@ def test_the_table_has_the_length_of_a_recording_of_variable_rate(analyzed, tmp_
 def test_elan_gets_the_clock_of_a_player(analyzed, tmp_path, monkeypatch):
     """A recording of 200 frames a second that is played at 25, and whose sound begins 0.8 s before its picture."""
     found = analyzed[0]
-    found = replace(found, fps=200.0, duration=found.duration * found.fps / 200, video=str(tmp_path / "slow.mp4"))
+    events = tuple(replace(event, start=event.onset / 200, peak=None, end=event.offset / 200) for event in found.events)
+    assert events
+    found = replace(
+        found, fps=200.0, events=events, duration=found.duration * found.fps / 200, video=str(tmp_path / "slow.mp4")
+    )
     (tmp_path / "slow.mp4").write_bytes(b"")
     monkeypatch.setattr(analysis_files, "player_clock", lambda path: PlayerClock(0.8, 25.0))
     write_analysis(found, tmp_path)
@@ -105,6 +109,13 @@ def test_elan_gets_the_clock_of_a_player(analyzed, tmp_path, monkeypatch):
     times = {int(slot.get("TIME_VALUE")) for slot in root.iter("TIME_SLOT")}
     assert times == {40 * frame for event in found.events for frame in (event.onset, event.offset)}
     assert read_recordings(tmp_path / "slow.csv").recordings[0].fps == 200
+    # The file's own time stamps, of a variable rate: the stated rates of two readers may differ.
+    own = tuple(replace(event, start=event.start + 0.5, end=event.end + 0.5) for event in events)
+    write_analysis(replace(found, events=own), tmp_path, name="own")
+    slots = ElementTree.parse(tmp_path / "own.eaf").getroot().iter("TIME_SLOT")
+    assert {int(slot.get("TIME_VALUE")) for slot in slots} == {
+        500 + 5 * frame for event in events for frame in (event.onset, event.offset)
+    }
 
 
 def test_predictions_of_a_folder_are_read_once(analyzed, files):
