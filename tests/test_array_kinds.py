@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from htnet import calibration, metrics, preprocess
-from htnet.core.errors import FrameError, HtnetError, InputError, LandmarkError, ModelError
+from htnet import calibration, kernels, metrics, preprocess
+from htnet.core.errors import CheckpointError, FrameError, HtnetError, InputError, LandmarkError, ModelError
 from htnet.evaluation.bootstrap import draw_groups, interval, resampled_confusions
-from htnet.models import integrated_gradients, occlusion
+from htnet.models import convert_state, create_model, integrated_gradients, occlusion, reference_state
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.geometry import agreement, scale_of
 from htnet.recordings import FrameStream, load_detector
@@ -441,3 +441,89 @@ def test_indexes_of_stages_are_read_once():
     for wrong in (True, "a", 1.5, ["a"]):
         with pytest.raises(ModelError, match=r"^indices is "):
             MODEL.forward_intermediates(x, indices=wrong)
+
+
+NUMBERS = {
+    "text": (lambda a: a.astype(str), "not an array of numbers"),
+    "complex": (lambda a: a + 1j, "not an array of numbers"),
+    "booleans": (lambda a: a.astype(bool), "not an array of numbers"),
+    "masked": (some_masked, "masked values"),
+    "masked rows": (rows_of, "masked values"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_figures_are_drawn_of_real_numbers(kind):
+    pytest.importorskip("matplotlib")
+    from htnet.plots import plot_confusion, plot_saliency
+
+    make, says = NUMBERS[kind]
+    with pytest.raises(InputError, match=f"^confusion .*{says}"):
+        plot_confusion(make(COUNTS), ["a", "b"])
+    found = occlusion(MODEL, INPUT)
+    with pytest.raises(InputError, match=f"^image .*{says}"):
+        plot_saliency(found, make(INPUT))
+    with pytest.raises(InputError, match="^image has NaN"):
+        plot_saliency(found, INPUT * np.nan)
+
+
+@pytest.mark.parametrize("kind", ["complex", "booleans", "list", "array", "one sample", "more classes"])
+def test_probabilities_are_computed_of_scores(kind):
+    scores = torch.ones(2, 3)
+    given = {
+        "complex": scores + 1j,
+        "booleans": scores.bool(),
+        "list": scores.tolist(),
+        "array": scores.numpy(),
+        "one sample": scores[0],
+        "more classes": torch.ones(2, 5),
+    }[kind]
+    with pytest.raises(ModelError, match=r"got scores "):
+        MODEL.probabilities(given)
+
+
+def test_attention_takes_tensors_and_numbers():
+    q = torch.ones(1, 1, 4, 8)
+    for given, says in (
+        ({"q": q.tolist()}, "q is of type list"),
+        ({"bias": np.zeros((4, 4), np.float32)}, "bias is of type ndarray"),
+        ({"mask": np.ones((4, 4), bool)}, "mask is of type ndarray"),
+        ({"scale": "0.5"}, "scale is nan"),
+        ({"scale": 1j}, "scale is nan"),
+        ({"scale": np.ma.masked}, "scale is nan"),
+    ):
+        with pytest.raises(InputError, match=f"^{says}; give a"):
+            kernels.block_attention(**{"q": q, "k": q, "v": q, **given})
+    for side in (2.5, 0, -1, "2", True):
+        with pytest.raises(InputError, match=r"^side is "):
+            kernels.neighbor_mask(side)
+
+
+def test_checkpoints_hold_real_numbers_without_masks():
+    model = create_model("htnet_tiny", num_classes=3)
+    state, heads = reference_state(model), model.config.heads
+    name = next(key for key in state if key.endswith("weight"))
+    values = state[name].numpy()
+    plain = convert_state(state, heads)
+    for kind in (">f4", np.longdouble):
+        found = convert_state({**state, name: values.astype(kind)}, heads)
+        assert all(torch.equal(a, b) for a, b in zip(found.parameters(), plain.parameters(), strict=True))
+    for wrong, says in ((some_masked(values), "masked values"), (torch.from_numpy(values + 1j), "has complex numbers")):
+        with pytest.raises(CheckpointError, match=says):
+            convert_state({**state, name: wrong}, heads)
+
+
+@pytest.mark.parametrize(
+    ("y", "says"),
+    [
+        (np.ma.masked_array([0, 1, 1], [0, 0, 1]), "masked values"),
+        ([0, 1, np.ma.masked], "masked values"),
+        (np.array([0, 1, 1]) + 1j, "complex numbers"),
+    ],
+)
+def test_classes_of_estimators_are_known(y, says):
+    pytest.importorskip("sklearn")
+    from htnet.sklearn import HTNetClassifier
+
+    with pytest.raises(InputError, match=f"^y has {says}"):
+        HTNetClassifier("ststnet", epochs=1).fit(np.stack([IMAGE] * 3), y)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,7 +58,7 @@ def block_attention(
     if name == "one_token":
         # The softmax has one term, which is exactly 1 for every finite score: queries and keys are not read.
         return v
-    scale = q.shape[3] ** -0.5 if scale is None else float(scale)
+    scale = q.shape[3] ** -0.5 if scale is None else _number(scale)
     if not math.isfinite(scale):
         raise InputError(f"scale is {scale}; give a finite number, or None for head_dim ** -0.5.")
     kind = q.device.type
@@ -109,8 +111,21 @@ def _compute(
     return plain(q, k, v, bias, scale, mask)
 
 
+def _number(scale: object) -> float:
+    given: Any = scale
+    try:
+        return math.nan if isinstance(given, (str, bytes, bool, np.ma.MaskedArray)) else float(given)
+    except (TypeError, ValueError, RuntimeError):
+        return math.nan
+
+
 def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | str | None) -> AttentionCase:
     """Check the arguments and return the case that determines the backend."""
+    for name, given in (("q", q), ("k", k), ("v", v), ("bias", bias), ("mask", mask)):
+        if not (isinstance(given, Tensor) or (name in ("bias", "mask") and given is None)):
+            if name == "mask" and isinstance(given, str):
+                continue
+            raise InputError(f"{name} is of type {type(given).__name__}; give a tensor: torch.as_tensor({name}).")
     if q.ndim != 4 or q.shape != k.shape or q.shape != v.shape:
         raise InputError(
             f"block_attention got q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "

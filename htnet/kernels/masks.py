@@ -37,7 +37,12 @@ def neighbor_mask(side: int, device: torch.device | None = None) -> Tensor:
 
     Returns:
         (side², side²) bool: True for a token itself and its up to eight neighbors.
+
+    Raises:
+        InputError: ``side`` is not a whole number of 1 or more.
     """
+    if isinstance(side, (bool, float, str)) or side < 1:
+        raise InputError(f"side is {side!r}; give the tokens along one side of a block, a whole number of 1 or more.")
     place = torch.arange(side, device=device)
     near = (place[:, None] - place).abs() <= 1
     return (near[:, None, :, None] & near[None, :, None, :]).reshape(side**2, side**2)

@@ -217,10 +217,16 @@ class EmotionModel(SharedModel, nn.Module):
             scores: (B, num_classes).
 
         Raises:
-            ModelError: the model has no classifier, or scores are NaN or infinite.
+            ModelError: the model has no classifier, the scores are not a tensor of that shape, or are NaN or infinite.
         """
         if not self.config.num_classes:
             raise ModelError(f"{self.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
+        require_tensor(self.name, "scores", scores, None)
+        if scores.ndim != 2 or scores.shape[1] != self.config.num_classes or scores.dtype == torch.bool:
+            raise ModelError(
+                f"{self.name} got scores of shape {tuple(scores.shape)}, type {scores.dtype}; give what its call "
+                f"returns, (batch, {self.config.num_classes})."
+            )
         found = (scores.float() / self.temperature).softmax(dim=1)
         refuse_bad_output(self.name, "probabilities", found, scores.dtype)
         return found

@@ -70,7 +70,7 @@ def _batch(model: EmotionModel, name: str, values: Tensor | npt.ArrayLike) -> Te
     if not isinstance(given, Tensor):
         found = plain_array(given, f"{name} has", ModelError)
         if found.dtype.kind not in "iuf":
-            kind = type(values).__name__ if found.dtype.kind == "O" else found.dtype
+            kind = type(values).__name__ if found.dtype.kind in "OU" else found.dtype
             raise ModelError(f"{model.name} got {name} as {kind}; give a tensor or an array of real numbers.")
         given = torch.from_numpy(found.astype(np.float64 if found.dtype.itemsize > 4 else found.dtype))
     require_tensor(model.name, name, given, None)

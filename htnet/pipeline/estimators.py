@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.arrays import refuse_masked
+from htnet.core.arrays import plain_array, refuse_masked
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.lazy import loading
@@ -309,7 +309,9 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
     Raises:
         InputError: another shape, NaN, None, numbers with a fraction, or numbers and names mixed.
     """
-    labels = np.asarray(y)
+    labels = plain_array(y, "y has")
+    if labels.dtype.kind == "c":
+        raise InputError("y has complex numbers, which are not classes. Give names or whole numbers.")
     if labels.ndim != 1 and labels.shape[1:] != (1,):
         raise InputError(f"y has the shape {labels.shape}; give one class per image, (N,).")
     labels = column_or_1d(labels, warn=True)

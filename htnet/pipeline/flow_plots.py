@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import plain_array
 from htnet.core.errors import InputError, refuse_type
 from htnet.core.fields import real, whole
 from htnet.core.files import check_outputs
@@ -211,7 +212,7 @@ def _arrows(axis: Any, flow: Flow, count: int, color: str) -> None:
 
 
 def _pixels(face: Frame | npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    pixels = np.asarray(face.pixels if isinstance(face, Frame) else face)
+    pixels = plain_array(face.pixels if isinstance(face, Frame) else face, "face has")
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise InputError(f"face has shape {pixels.shape} and type {pixels.dtype}; give (H, W, 3) uint8, RGB.")
     return pixels

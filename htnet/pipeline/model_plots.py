@@ -216,6 +216,8 @@ def _ground(image: npt.ArrayLike, kind: str) -> npt.NDArray[np.uint8]:
     channels = as_numbers("image", image, "the input of the network, (3, S, S)")
     if channels.ndim != 3 or channels.shape[0] != 3 or channels.shape[1] != channels.shape[2]:
         raise InputError(f"image has shape {channels.shape}; give the input of the network, (3, S, S).")
+    if not np.isfinite(channels).all():
+        raise InputError("image has NaN or infinite values; give the input of the network, 0..255.")
     if kind == "flow":
         channels = channels[::-1]
     return channels.transpose(1, 2, 0).round().clip(0, 255).astype(np.uint8)

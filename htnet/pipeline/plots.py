@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import plain_array
 from htnet.core.errors import InputError, refuse_type
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, whole_file
@@ -174,14 +175,13 @@ def as_numbers(name: str, values: npt.ArrayLike, cure: str) -> Float64Array:
     """Convert the argument ``name`` to an array of numbers.
 
     Raises:
-        InputError: it is not an array of numbers.
+        InputError: it is not an array of real numbers, or a value is masked.
     """
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: tensors that require gradients
-        raise InputError(
-            f"{name} is not an array of numbers, but of type {type(values).__name__}; give {cure}."
-        ) from error
+    found = plain_array(values, f"{name} has")
+    if found.dtype.kind not in "iuf":
+        kind = type(values).__name__ + (f" with {found.dtype} values" if found.dtype.kind != "O" else "")
+        raise InputError(f"{name} is not an array of numbers, but of type {kind}; give {cure}.")
+    return found.astype(np.float64)
 
 
 def new_figure(width: float, height: float) -> Figure:

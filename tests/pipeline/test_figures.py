@@ -262,7 +262,7 @@ def other_things(answered):
             ((None, image), "found is None"),
             ((image, image), "found is of type ndarray, not Saliency"),
             ((found, "image.png"), "image is not an array of numbers, but of type str"),
-            ((found, None), "image has shape"),
+            ((found, None), "image is not an array of numbers, but of type NoneType"),
         ],
         "plot_reliability": [
             ((None,), "found is None"),
@@ -271,7 +271,7 @@ def other_things(answered):
         "plot_confusion": [
             (([[1], [2, 3]], "ab"), "confusion is not an array of numbers"),
             ((np.eye(2), None), "classes is None"),
-            ((None, "ab"), "confusion has shape"),
+            ((None, "ab"), "confusion is not an array of numbers, but of type NoneType"),
             (([[np.inf, 1], [0, 1]], "ab"), "infinite"),
             (([[0.7, 0.3], [0.4, 0.6]], "ab"), "contains fractions"),
         ],
@@ -295,7 +295,7 @@ def test_other_things_than_a_model_are_refused_by_name(ask):
         ask(predictor, image)
     with pytest.raises(ModelError, match="model is of type str, .*load_pretrained"):
         ask("composite", image)
-    with pytest.raises(ModelError, match="got str; give a tensor or an array"):
+    with pytest.raises(ModelError, match="got image as str; give a tensor or an array"):
         ask(create_model("htnet_tiny", image_size=56), "image.png")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htnet.core.arrays import plain_array
 from htnet.core.errors import CheckpointError
 from htnet.models.converters.base import State, all_kinds, refusal
 from htnet.models.converters.files import Unread, is_pickled_module, unread_kind
@@ -274,14 +275,18 @@ def _is_number(value: object) -> bool:
 def _tensor(name: str, value: object) -> Tensor:
     """A value of a state dict as a plain tensor of finite numbers."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
-        value = torch.from_numpy(np.array(value, order="C"))
+        array = plain_array(value, f"{name} in this checkpoint has", CheckpointError)
+        long = array.dtype.kind == "f" and array.dtype.itemsize > 8  # long double, which PyTorch has not
+        value = torch.from_numpy(np.array(array, np.float64 if long else None, order="C"))
     if not isinstance(value, Tensor):
         kind = unread_kind(value) or type(value).__name__
         raise CheckpointError(
             f"{name} in this checkpoint is not a tensor but {kind}. Save tensors: model.state_dict()."
         )
     problem = ""
-    if value.is_quantized or (name.endswith(("weight", "bias")) and not value.is_floating_point()):
+    if value.is_complex():
+        problem = f"has complex numbers ({value.dtype}). Save real numbers"
+    elif value.is_quantized or (name.endswith(("weight", "bias")) and not value.is_floating_point()):
         problem = f"is quantized ({value.dtype}). Convert the weights from before the quantization"
     elif value.layout != torch.strided:
         problem = "is sparse. Save it dense: tensor.to_dense()"
