@@ -351,5 +351,5 @@ def test_motion_features_follow_the_time_stamps(moving, tmp_path):
     values = np.array([[0.0], [1.0], [4.0]])
     assert temporal_interpolation(values, 3, np.array([0, 1.0, 4.0])).ravel() == pytest.approx([0, 2, 4])
     for times in ([0.0, 1.0], [0.0, 0.0, 1.0]):
-        with pytest.raises(InputError, match="give one each, increasing"):
+        with pytest.raises(InputError, match="give one each, in s, finite and increasing"):
             temporal_interpolation(values, 3, np.array(times))
