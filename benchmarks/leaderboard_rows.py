@@ -66,7 +66,7 @@ class Row:
         family: what the papers call the model.
         published: figures of the paper.
         ten: leave out the `TEN` only, because a seed takes more than `HOURS_A_SEED`.
-        precision: of the matrix products and convolutions in training, "float32" or "bfloat16". The second takes about
+        precision: of the matrix products and convolutions in training, "float32" or "bfloat16". The second takes up to
             half of the time where they are most of it; `benchmarks/results/leaderboard_precision.json` compares both.
     """
 
