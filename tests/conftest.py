@@ -23,6 +23,9 @@ pytest_plugins = ["pytester"]
 
 cv2.setNumThreads(1)
 os.environ.update(ENVIRONMENT)  # read where Ray is first imported
+# Read where the Hub's client is first imported, which may be while tests are collected. Its telemetry has a request and
+# a limit of its own, see docs/weights.md.
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.
@@ -35,7 +38,6 @@ def _own_caches(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
         patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
         yield
 
 

@@ -22,11 +22,7 @@ from tests.support.hub_server import HubServer
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    from huggingface_hub import constants
-
     network.forget_failures()
-    # The client's telemetry has a request and a limit of its own, see docs/weights.md.
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(network, "TIME_LIMIT", 0.5)
     monkeypatch.setattr("htnet.hub.weights.TIME_LIMIT", 0.5)
     yield
