@@ -1,7 +1,7 @@
 """What bfloat16 changes in a row of the leaderboard, beside what another seed changes.
 
 ``python -m benchmarks.leaderboard_precision ROW`` leaves out the ten people of the leaderboard one at a time, in
-float32 with two seeds and in bfloat16 with the first of them. It writes
+float32 with two seeds and in bfloat16 with the first of them, and times an epoch of all samples in both. It writes
 ``benchmarks/results/leaderboard_precision.json``.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.leaderboard_rows import ROWS, TEN
+from benchmarks.leaderboard_rows import ROWS, TEN, Row
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
 from htnet.core.errors import HtnetError, InputError, did_you_mean
@@ -25,7 +27,8 @@ from htnet.evaluation import loso
 from htnet.evaluation.metrics import score
 from htnet.evaluation.report import SampleResult
 from htnet.evaluation.store import to_json, write_atomic
-from htnet.training import get_recipe
+from htnet.models import get_entry
+from htnet.training import get_recipe, load_flow_set, train_model
 
 OUT = RESULTS / "leaderboard_precision.json"
 
@@ -40,6 +43,21 @@ def compare(one: Sequence[SampleResult], other: Sequence[SampleResult]) -> dict[
         "same_predictions": float(np.mean([a.prediction == b.prediction for a, b in pairs])),
         "mean_difference": float(np.mean([np.abs(np.subtract(a.probabilities, b.probabilities)) for a, b in pairs])),
     }
+
+
+def epoch_seconds(row: Row, repeats: int = 5) -> dict[str, float]:
+    """Median processor time of an epoch of all samples in each precision, taken in turns, seconds."""
+    data = load_flow_set(open_data(COMPOSITE), get_entry(row.model).spec)
+    times: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    # The first turn is the warm-up.
+    for turn in range(repeats + 1):
+        for precision, own in times.items():
+            recipe = replace(get_recipe(row.recipe, precision=precision), epochs=1)
+            start = time.process_time()
+            train_model(row.model, data, recipe)
+            if turn:
+                own.append(time.process_time() - start)
+    return {precision: float(f"{np.median(own):.3g}") for precision, own in times.items()}
 
 
 def measure(name: str, out: Path) -> dict[str, Any]:
@@ -69,6 +87,7 @@ def measure(name: str, out: Path) -> dict[str, Any]:
         **provenance(),
         "uf1": {key: score([s.truth for s in run], [s.prediction for s in run], 3).uf1 for key, run in runs.items()},
         "against_float32_seed_0": {key: compare(first, run) for key, run in runs.items() if run is not first},
+        "seconds_an_epoch": epoch_seconds(row),
     }
 
 

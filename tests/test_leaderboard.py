@@ -217,9 +217,21 @@ def test_hours_are_measured_and_shown(tmp_path, monkeypatch, capsys):
 
 
 def test_the_page_says_what_fewer_bits_change():
-    kept = json.loads(leaderboard_precision.OUT.read_text("utf-8"))["rcn_a-rcn"]["against_float32_seed_0"]
+    row = json.loads(leaderboard_precision.OUT.read_text("utf-8"))["rcn_a-rcn"]
+    kept, seconds = row["against_float32_seed_0"], row["seconds_an_epoch"]
     text = " ".join(leaderboard_table.PAGE.read_text("utf-8").split())
     bits, seed = kept["bfloat16, seed 0"], kept["float32, seed 1"]
     assert f"{bits['same_predictions']:.0%}".replace("%", " %") + " of the predictions are those of float32" in text
     assert f"({seed['same_predictions']:.0%}".replace("%", " %") + " with another seed)" in text
     assert f"differ by {bits['mean_difference']:.3f} on average ({seed['mean_difference']:.3f} with another" in text
+    assert f"(RCN-A: {seconds['bfloat16']:.3g} s an epoch, float32 {seconds['float32']:.3g} s)" in text
+
+
+def test_epochs_are_timed_in_both_precisions(tmp_path, monkeypatch):
+    data = write_flow_set(tmp_path / "set", 4, 3)
+    monkeypatch.setattr(leaderboard_precision, "open_data", lambda path: data)
+    trained = []
+    monkeypatch.setattr(leaderboard_precision, "train_model", lambda name, flows, recipe: trained.append(recipe))
+    found = leaderboard_precision.epoch_seconds(leaderboard.ROWS["ststnet-default"], repeats=2)
+    assert found.keys() == {"float32", "bfloat16"}
+    assert [(r.precision, r.epochs) for r in trained] == [("float32", 1), ("bfloat16", 1)] * 3
