@@ -74,7 +74,7 @@ def train(row: Row, out: Path, options: dict[str, Any], seeds: int = SEEDS) -> d
         "model": row.model,
         "recipe": summary["run"]["recipe"],
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "ms_an_image": _milliseconds(row.model),
+        "ms_an_image": milliseconds(row.model),
         **provenance(),
         "protocols": {
             name: {key: entry[key] for key in ("leaks", "mean", "std", "interval", "calibration")}
@@ -146,15 +146,17 @@ def _answers(result: LosoResult) -> dict[str, Any]:
     }
 
 
-def _milliseconds(name: str) -> float:
-    """Median time of one image, one thread, without optimization."""
-    model = create_model(name).eval()
-    size, threads = model.config.image_size, torch.get_num_threads()
-    image = torch.rand(1, 3, size, size) * 255
+def milliseconds(name: str) -> float:
+    """Median time of the set's first image, one thread, without optimization."""
+    model, manifest = create_model(name).eval(), open_data(COMPOSITE)
+    one = load_flow_set(
+        replace(manifest, samples=manifest.samples[:1]), get_entry(name).spec, extras=model.extra_inputs
+    )
+    image, extras, threads = one.inputs(), one.extras(model.extra_inputs), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            return _median_ms(lambda: model(image))
+            return _median_ms(lambda: model(image, **extras))
     finally:
         torch.set_num_threads(threads)
 

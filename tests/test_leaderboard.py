@@ -235,3 +235,15 @@ def test_epochs_are_timed_in_both_precisions(tmp_path, monkeypatch):
     found = leaderboard_precision.epoch_seconds(leaderboard.ROWS["ststnet-default"], repeats=2)
     assert found.keys() == {"float32", "bfloat16"}
     assert [(r.precision, r.epochs) for r in trained] == [("float32", 1), ("bfloat16", 1)] * 3
+
+
+@pytest.mark.parametrize("name", sorted({row.model for row in leaderboard.ROWS.values()} - {"svm"}))
+def test_each_model_of_a_row_is_timed(name, tmp_path, monkeypatch):
+    # The time is measured after hours of training.
+    data = write_flow_set(tmp_path / "set", 2, 2)
+    monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
+    seen = []
+    monkeypatch.setattr(leaderboard, "_median_ms", lambda call: seen.append(call()) or 1.0)
+    assert leaderboard.milliseconds(name) == 1.0
+    assert seen[0].shape == (1, 3)
+    assert seen[0].isfinite().all()
