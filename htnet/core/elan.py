@@ -25,9 +25,9 @@ from xml.etree import ElementTree
 
 from htnet._version import __version__
 from htnet.core.errors import InputError
-from htnet.core.events import EVENT_KINDS, Event
+from htnet.core.events import EVENT_KINDS, Event, event_tuple
 from htnet.core.facs import SHOWN_UNITS
-from htnet.core.fields import real
+from htnet.core.fields import optional, real
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.paths import as_path
 from htnet.core.recordings import relative_path
@@ -83,13 +83,15 @@ def write_elan(
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: an event has no times and ``fps`` is not given, an event begins before the recording,
-            ``media_start`` is negative, or the file cannot be written.
+        InputError: ``events`` are not events, one has no times and ``fps`` is not given, one begins before the
+            recording, ``media_start`` is negative, ``fps`` is not positive, or the file cannot be written.
     """
     path = as_path(path, "path")
+    found = event_tuple(events, "events")
     real(ge=0).check("media_start", media_start)
+    optional(real(gt=0)).check("fps", fps)
     check_outputs(path, overwrite=overwrite, inputs=(media,))
-    tiers = _tiers(events, fps)
+    tiers = _tiers(found, fps)
     root = ElementTree.Element(
         "ANNOTATION_DOCUMENT",
         {

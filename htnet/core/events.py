@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,6 +159,50 @@ class Event:
             )
         except HtnetError as error:
             raise InputError(f"{where}: {error}") from error
+
+
+def event_tuple(events: object, what: str) -> tuple[Event, ...]:
+    """The events that a user gave, as a tuple.
+
+    Args:
+        events: several events.
+        what: what they are, for messages, such as "events".
+
+    Raises:
+        InputError: it is not an iterable of events: a single event, a recording or an analysis, a path, or intervals in
+            another form.
+    """
+    given: Any = events
+    if isinstance(given, (Event, str, bytes, Mapping)) or not isinstance(given, Iterable):
+        got = "None" if given is None else f"of type {type(given).__name__}"
+        cure = "its attribute 'events'" if hasattr(given, "events") else "a list of htnet.types.Event"
+        raise InputError(f"{what} is {got}, not several events; give {cure}.")
+    found = tuple(given)
+    for number, event in enumerate(found):
+        if not isinstance(event, Event):
+            cure = "Event.from_dict(...)" if isinstance(event, Mapping) else "Event(kind, onset, apex, offset)"
+            raise InputError(f"{what}[{number}] is of type {type(event).__name__}; give htnet.types.{cure}.")
+    return found
+
+
+def events_by_name(events: object, what: str) -> dict[str, tuple[Event, ...]]:
+    """The events of several recordings by name, as a user gave them.
+
+    Args:
+        events: a mapping from the name of each recording to its events.
+        what: what they are, for messages, such as "predicted".
+
+    Raises:
+        InputError: it is not such a mapping; the message says how to make one.
+    """
+    given: Any = events
+    if not isinstance(given, Mapping):
+        got = "None" if given is None else f"of type {type(given).__name__}"
+        cure = "{recording.name: recording.events for recording in ...}"
+        if hasattr(given, "of"):
+            cure = "what its method 'of' returns for the annotated recordings"
+        raise InputError(f"{what} is {got}, not a mapping from the name of each recording to its events; give {cure}.")
+    return {name: event_tuple(found, f"{what}[{name!r}]") for name, found in given.items()}
 
 
 def _unit(entry: Any) -> UnitPrediction:

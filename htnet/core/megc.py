@@ -19,8 +19,8 @@ from types import MappingProxyType
 
 from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError
-from htnet.core.events import EXPRESSION_KINDS, Event
-from htnet.core.fields import one_of
+from htnet.core.events import EXPRESSION_KINDS, Event, events_by_name
+from htnet.core.fields import one_of, whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.paths import as_path
 
@@ -61,16 +61,18 @@ def write_megc(
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: the format is unknown, a micro-expression has no emotion or a name has no subject (for "str"), or
-            the file cannot be written.
+        InputError: the format is unknown, ``events`` are not events by name, a micro-expression has no emotion or a
+            name has no subject (for "str"), or the file cannot be written.
     """
     one_of(FORMS).check("form", form)
+    whole(0).check("first_frame", first_frame)
+    by_name = events_by_name(events, "events")
     path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
     kinds = ("micro",) if form == "str" else EXPRESSION_KINDS
     rows = [
         _row(name, event, form, first_frame)
-        for name, found in events.items()
+        for name, found in by_name.items()
         for event in sorted(found, key=lambda event: (event.onset, event.offset))
         if event.kind in kinds
     ]

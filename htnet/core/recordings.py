@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from htnet.core.csv_files import csv_text
-from htnet.core.errors import InputError
-from htnet.core.events import Event
+from htnet.core.errors import InputError, refuse_type
+from htnet.core.events import Event, event_tuple
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.fields import optional, real, whole
 from htnet.core.files import check_outputs, write_text
@@ -50,7 +51,8 @@ class Recording:
             annotations of folders, frame numbers are those of the files.
 
     Raises:
-        InputError: the name is empty, or the frame rate or number of frames is not positive.
+        InputError: the name is empty, a name is not a string, ``events`` are not events, an event ends after the last
+            of ``frames`` (if frames are counted from 0), or the frame rate or number of frames is not positive.
     """
 
     name: str
@@ -63,11 +65,19 @@ class Recording:
     numbers: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        """Check name, rate and number of frames."""
+        """Check names, events, rate and number of frames."""
+        refuse_type("name of a recording", self.name, str, "its name as a string")
         if not self.name.strip():
             raise InputError("A recording has no name. Fill the column 'recording'.")
         optional(real(gt=0)).check(f"fps of the recording {self.name!r}", self.fps)
         optional(whole()).check(f"frames of the recording {self.name!r}", self.frames)
+        for field in ("dataset", "subject"):
+            refuse_type(f"{field} of the recording {self.name!r}", getattr(self, field), str, "its name as a string")
+        object.__setattr__(self, "events", event_tuple(self.events, f"events of the recording {self.name!r}"))
+        if self.path is not None and not isinstance(self.path, Path):
+            object.__setattr__(self, "path", as_path(self.path, "path"))
+        if self.numbers is None:
+            refuse_beyond(self.events, self.frames, f"The recording {self.name!r}")
 
     @property
     def minutes(self) -> float | None:
@@ -81,6 +91,47 @@ class Recording:
         if self.fps is None:
             return None
         return (frame - (self.numbers[0] if self.numbers else 0)) / self.fps
+
+
+def refuse_beyond(events: Iterable[Event], frames: int | None, what: str) -> None:
+    """Refuse events that end after the last of ``frames`` frames, counted from 0; None is any number.
+
+    Raises:
+        InputError: one does.
+    """
+    beyond = None if frames is None else next((event for event in events if event.offset >= frames), None)
+    if beyond is not None:
+        raise InputError(
+            f"{what} has an event that lasts from frame {beyond.onset} to {beyond.offset}, counted from 0, but only "
+            f"{frames} frames. Check that they belong together."
+        )
+
+
+def recording_tuple(recordings: object, what: str) -> tuple[Recording, ...]:
+    """The recordings that a user gave, as a tuple.
+
+    Args:
+        recordings: several recordings.
+        what: what they are, for messages, such as "truth".
+
+    Raises:
+        InputError: it is not an iterable of recordings: a single recording, what `htnet.data.read_recordings` returns,
+            a path, or events.
+    """
+    given: Any = recordings
+    if isinstance(given, (Recording, str, bytes, Mapping, os.PathLike)) or not isinstance(given, Iterable):
+        got = "None" if given is None else f"of type {type(given).__name__}"
+        cure = "its attribute 'recordings'" if hasattr(given, "recordings") else "a list of htnet.types.Recording"
+        if isinstance(given, (str, os.PathLike)):
+            cure = "htnet.data.read_recordings(path).recordings"
+        raise InputError(f"{what} is {got}, not several recordings; give {cure}.")
+    found = tuple(given)
+    for number, recording in enumerate(found):
+        if not isinstance(recording, Recording):
+            raise InputError(
+                f"{what}[{number}] is of type {type(recording).__name__}; give htnet.types.Recording(name, events)."
+            )
+    return found
 
 
 def recording_key(name: str) -> str:
@@ -107,13 +158,15 @@ def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording],
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: a name occurs twice, frames are not counted from 0, or the file cannot be written.
+        InputError: ``recordings`` are not recordings, a name occurs twice, frames are not counted from 0, or the file
+            cannot be written.
     """
     path = as_path(path, "path")
+    every = recording_tuple(recordings, "recordings")
     check_outputs(path, overwrite=overwrite)
     rows: list[dict[str, str]] = []
     names: set[str] = set()
-    for recording in recordings:
+    for recording in every:
         if recording.name in names:
             raise InputError(f"The recording {recording.name!r} occurs twice; make names unique.")
         if recording.numbers is not None and list(recording.numbers) != list(range(len(recording.numbers))):

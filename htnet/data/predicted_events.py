@@ -16,7 +16,7 @@ from htnet.core.limits import parse_json, read_file
 from htnet.core.megc import FIRST_FRAME
 from htnet.core.paths import as_path, real_path
 from htnet.core.recordings import Recording, recording_key
-from htnet.data.recording_tables import read_event_table, shifted
+from htnet.data.recording_tables import ELAN_CURE, is_elan, read_event_table, shifted
 
 _JSON = (".json", ".jsonl")
 
@@ -112,6 +112,8 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
         files = [file for file in inside if file.suffix.lower() in _JSON and _has_events(file)]
         files = files or [file for file in inside if file.suffix.lower() == ".csv"]
         if not files:
+            if elan := next((file for file in inside if is_elan(file)), None):
+                raise ManifestError(f"{elan} is a file of ELAN, which htnet writes but does not read. {ELAN_CURE}")
             raise ManifestError(
                 f"{path} contains no JSON document of htnet with events and no table of events. Check the path."
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -21,6 +21,12 @@ from htnet.core.recordings import TABLE_COLUMNS, Recording
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.tables import as_there
 
+_TIMES_CURE = (
+    "Write a table with the columns recording, kind, onset and offset, in frames counted from 0: the time in s times "
+    "the frames per second, rounded. The times may stand in the columns start and end as well."
+)
+#: What to do with annotations of ELAN.
+ELAN_CURE = f"Export its tiers from ELAN as tab-delimited text. {_TIMES_CURE}"
 #: Required columns of a table of recordings.
 _NEEDED = ("recording", "kind", "onset", "offset")
 #: Columns that must have the same value in all rows of a recording.
@@ -91,6 +97,7 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
     notes = _other_columns(table)
     table.check_marks([name for name in _NUMBERS if name in table.columns])
     found: dict[str, Recording] = {}
+    events_of: dict[str, list[Event]] = {}
     faults: list[str] = []
     lines: dict[tuple[object, ...], int] = {}
     drift: list[tuple[float, str]] = []
@@ -112,7 +119,7 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
                 _refuse_beyond(event, own, where)
                 _refuse_twice(event, name, line, lines, where)
                 drift += _drift(event, own.fps, where)
-                found[name] = replace(known, events=(*known.events, event))
+                events_of.setdefault(name, []).append(event)
             else:
                 _refuse_frames(row, where)
         except HtnetError as error:
@@ -123,7 +130,8 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
             f"{max(drift)[1]} This is right for a variable frame rate; otherwise correct the times or the column "
             "'fps'. Scores in frames use the frame numbers, and those in milliseconds the times."
         )
-    return RecordingSet(tuple(found.values()), str(path), tuple(notes))
+    every = tuple(replace(one, events=tuple(events_of.get(name, ()))) for name, one in found.items())
+    return RecordingSet(every, str(path), tuple(notes))
 
 
 def read_event_table(path: Path) -> tuple[dict[str, tuple[Event, ...]], bool]:
@@ -163,8 +171,31 @@ def _form(path: Path) -> str:
     for form, needed in FORMS.items():
         if set(needed) <= columns:
             return form
+    if said := _other_form(path, columns):
+        raise ManifestError(f"{path} {said}")
     forms = "; ".join(",".join(needed) for needed in (_NEEDED, *FORMS.values()))
     raise ManifestError(f"{path} is not a table of recordings. Its header must be one of: {forms}.{hint(path)}")
+
+
+def is_elan(path: Path) -> bool:
+    """Whether a file is one of ELAN (``.eaf``), by its name or its first bytes."""
+    if path.suffix.lower() == ".eaf":
+        return True
+    try:
+        with path.open("rb") as file:
+            return b"<ANNOTATION_DOCUMENT" in file.read(4096)
+    except OSError:
+        return False
+
+
+def _other_form(path: Path, columns: Set[str]) -> str:
+    """What a file of annotations is that is not a table of recordings, and the cure; "" if it is not known."""
+    if is_elan(path):
+        return f"is a file of ELAN, which htnet writes but does not read. {ELAN_CURE}"
+    timed = columns & {"start", "end", "onset_time", "offset_time", "begin", "duration"} or any(
+        name.startswith(("begin time", "end time")) for name in columns
+    )
+    return f"has times, but no frame numbers. {_TIMES_CURE}" if timed and not {"onset", "offset"} <= columns else ""
 
 
 def _challenge_rows(path: Path, form: str, first: int = 0) -> dict[str, tuple[Event, ...]]:

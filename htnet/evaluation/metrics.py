@@ -194,6 +194,16 @@ def _counts(confusion: ArrayLike) -> IntArray:
 
 def _parts(confusions: ArrayLike) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Counts, their diagonals and row sums."""
+    counts = many_counts(confusions)
+    return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
+
+
+def many_counts(confusions: ArrayLike) -> Float64Array:
+    """Confusion matrices that a user gave, (..., C, C), each with at least one sample.
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
+    """
     counts = real_array(confusions, "Confusion matrices", cure="(..., C, C) counts", dtype=np.float64)
     if counts.ndim < 2 or counts.shape[-2] != counts.shape[-1] or not (np.isfinite(counts) & (counts >= 0)).all():
         raise InputError(
@@ -202,7 +212,7 @@ def _parts(confusions: ArrayLike) -> tuple[Float64Array, Float64Array, Float64Ar
         )
     if not counts.any((-2, -1)).all():
         raise InputError("A confusion matrix contains no samples; scores need at least one.")
-    return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
+    return counts
 
 
 def _mean_of_present(values: Float64Array, true: Float64Array) -> Float64Array:

@@ -9,7 +9,7 @@ recall.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +75,11 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
         classes: the emotions that are scored.
 
     Raises:
-        InputError: there are no classes, or one occurs twice.
+        InputError: there are no classes, one occurs twice, or ``pairs`` are not pairs of names.
     """
     classes = class_names(classes)
     index = {name: k for k, name in enumerate(classes)}
-    every = list(pairs)
+    every = _pairs(pairs)
     # One more class, which is never true, for predictions outside the classes.
     scored = [(index[true], index.get(answer or "", len(classes))) for true, answer in every if true in index]
     if not scored:
@@ -102,3 +102,17 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
         len(scored),
         len(every) - len(scored),
     )
+
+
+def _pairs(pairs: object) -> list[tuple[str | None, str | None]]:
+    given: Any = pairs
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise InputError(f"pairs is {given!r}; list (annotated, predicted) emotion of each true positive.")
+    found = list(given)
+    for number, pair in enumerate(found):
+        names = pair if isinstance(pair, (tuple, list)) else ()
+        if len(names) != 2 or not all(name is None or isinstance(name, str) for name in names):
+            raise InputError(
+                f"pairs[{number}] is {pair!r}; give (annotated, predicted) emotion, each a name, or None if unknown."
+            )
+    return [(annotated, predicted) for annotated, predicted in found]

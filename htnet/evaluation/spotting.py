@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from htnet.core.errors import InputError, did_you_mean
-from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
+from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event, events_by_name
 from htnet.core.fields import one_of
 from htnet.core.identity import check_groups, is_named
-from htnet.core.recordings import Recording
+from htnet.core.recordings import Recording, recording_tuple, refuse_beyond
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
 from htnet.evaluation.bootstrap import RESAMPLES, draw_groups, interval
@@ -270,15 +270,20 @@ def evaluate_spotting(
         seed: seed of the draws.
 
     Raises:
-        InputError: there are no recordings, a name occurs twice or is unknown, two subjects differ only in spelling, or
-            times are needed but not known.
+        InputError: ``truth`` or ``predicted`` has another form, there are no recordings, a name occurs twice or is
+            unknown, a predicted event ends after the recording (if frames are compared and counted from 0), two
+            subjects differ only in spelling, or times are needed but not known.
     """
-    recordings = tuple(truth)
+    recordings = recording_tuple(truth, "truth")
     one_of(UNITS).check("unit", unit)
     least = exact_threshold(iou)
     classes = None if classes is None else class_names(classes)
-    _check_names(recordings, predicted)
-    answers = {recording.name: tuple(predicted.get(recording.name, ())) for recording in recordings}
+    given = events_by_name(predicted, "predicted")
+    _check_names(recordings, given)
+    answers = {recording.name: given.get(recording.name, ()) for recording in recordings}
+    for recording in recordings:
+        if unit == "frames" and recording.numbers is None:  # milliseconds compare predictions at another frame rate
+            refuse_beyond(answers[recording.name], recording.frames, f"The prediction for {recording.name!r}")
     seen = {event.kind for r in recordings for event in (*r.events, *answers[r.name])}
     kinds = [kind for kind in EVENT_KINDS if kind in EXPRESSION_KINDS or kind in seen]
     confusion = {one: dict.fromkeys([*kinds, NOTHING], 0) for one in [*kinds, NOTHING]}
@@ -338,7 +343,7 @@ def evaluate_spotting(
         least,
         unit,
         "subjects" if by_subject else "recordings",
-        _warnings(recordings, predicted),
+        _warnings(recordings, given),
     )
 
 

@@ -7,17 +7,19 @@ VI counts much.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import group_list
 from htnet.core.errors import InputError
+from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
-from htnet.evaluation.metrics import confusion_matrix, uf1_of_each
+from htnet.evaluation.metrics import confusion_matrix, many_counts, uf1_of_each
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,11 @@ def quadratic_kappa(confusion: npt.ArrayLike) -> Float64Array:
 
     Returns:
         (...) values; NaN if chance alone cannot disagree.
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
     """
-    counts = np.asarray(confusion, dtype=np.float64)
+    counts = many_counts(confusion)
     weights = _distances(counts.shape[-1]) ** 2
     expected = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
     total = counts.sum((-2, -1))
@@ -94,19 +99,31 @@ def quadratic_kappa(confusion: npt.ArrayLike) -> Float64Array:
 
 
 def mean_absolute_error(confusion: npt.ArrayLike) -> Float64Array:
-    """Mean of |true - predicted| in classes; (..., C, C) counts to (...)."""
-    counts = np.asarray(confusion, dtype=np.float64)
+    """Mean of |true - predicted| in classes; (..., C, C) counts to (...).
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
+    """
+    counts = many_counts(confusion)
     return np.asarray((_distances(counts.shape[-1]) * counts).sum((-2, -1)) / counts.sum((-2, -1)))
 
 
 def macro_f1(confusion: npt.ArrayLike) -> Float64Array:
-    """Mean F1 over the classes that occur in the truth; (..., C, C) counts to (...)."""
+    """Mean F1 over the classes that occur in the truth; (..., C, C) counts to (...).
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
+    """
     return uf1_of_each(confusion)
 
 
 def share_right(confusion: npt.ArrayLike) -> Float64Array:
-    """Fraction of correct predictions; (..., C, C) counts to (...)."""
-    counts = np.asarray(confusion, dtype=np.float64)
+    """Fraction of correct predictions; (..., C, C) counts to (...).
+
+    Raises:
+        InputError: they are not square matrices of counts, or one has no samples.
+    """
+    counts = many_counts(confusion)
     return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
 
 
@@ -141,12 +158,14 @@ def grade_scores(
         seed: seed of the draws.
 
     Raises:
-        InputError: no samples, unequal lengths, a label that is not a class index, or ``resamples`` below 1.
+        InputError: no samples, unequal lengths, a label that is not a class index, ``resamples`` below 1, a patient is
+            missing or spelled in two ways, or ``classes`` are not different names.
     """
+    classes = _class_names(classes)
     counts = confusion_matrix(truth, prediction, len(classes))
-    if len(patients) != counts.sum():
-        raise InputError(f"patients has {len(patients)} entries for {counts.sum()} samples; give one per sample.")
-    drawn = resampled_confusions(truth, prediction, patients, len(classes), resamples, seed)
+    people = group_list(patients, int(counts.sum()), "patients")
+    check_groups(people, "patients has")
+    drawn = resampled_confusions(truth, prediction, people, len(classes), resamples, seed)
     true, predicted, hits = counts.sum(1), counts.sum(0), np.diag(counts)
     by_class = {
         name: ClassScores(
@@ -158,7 +177,7 @@ def grade_scores(
         for i, name in enumerate(classes)
     }
     values = {name: float(measure(counts)) for name, measure in _MEASURES.items()}
-    names = sorted(set(patients))
+    names = set(people)
     return GradeScores(
         accuracy=values["accuracy"],
         macro_f1=values["macro_f1"],
@@ -181,6 +200,14 @@ def _intervals(drawn: Float64Array) -> dict[str, tuple[float, float]]:
         if values.size:
             found[name] = interval(values)
     return found
+
+
+def _class_names(classes: object) -> tuple[str, ...]:
+    given: Any = classes
+    names = () if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else tuple(given)
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise InputError(f"classes is {classes!r}; list the name of each class once, from normal to worst.")
+    return names
 
 
 def _distances(num_classes: int) -> Float64Array:

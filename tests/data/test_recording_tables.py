@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from htnet.core.elan import write_elan
 from htnet.core.facs import UnitPrediction
 from htnet.core.recordings import Recording, recording_key, write_recordings
 from htnet.data import read_events, read_recordings
@@ -301,3 +302,23 @@ def test_rates(tmp_path):
     assert found.with_rate(None) is found
     with pytest.raises(InputError, match=r"'anna_1' has 30 frames per second, not 25"):
         read_recordings(written(tmp_path, TABLE)).with_rate(25)
+
+
+def test_files_of_elan_and_tables_of_times_are_told_what_to_do(tmp_path):
+    elan, folder = tmp_path / "coder.eaf", tmp_path / "coders"
+    write_elan(elan, [Event("micro", 10, 12, 20)], fps=30)
+    copy = tmp_path / "coder.xml"
+    copy.write_bytes(elan.read_bytes())
+    write_elan(folder / "anna.eaf", [Event("micro", 10, 12, 20)], fps=30)
+    for path in (elan, copy):
+        for read in (read_recordings, read_events):
+            with pytest.raises(ManifestError, match="is a file of ELAN, which htnet writes but does not read. Export"):
+                read(path)
+    with pytest.raises(ManifestError, match="anna.eaf is a file of ELAN"):
+        read_events(folder)
+    for header in ("Tier\tBegin Time - ss.msec\tEnd Time - ss.msec\tvalue", "recording\tkind\tstart\tend"):
+        table = tmp_path / "times.txt"
+        table.write_text(f"{header}\nanna\tmicro\t1.2\t1.5\n", encoding="utf-8")
+        for read in (read_recordings, read_events):
+            with pytest.raises(ManifestError, match="has times, but no frame numbers. Write a table with the columns"):
+                read(table)

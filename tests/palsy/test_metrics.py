@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import cohen_kappa_score, f1_score, mean_absolute_error, precision_recall_fscore_support
 
 from htnet.core.errors import InputError
-from htnet.palsy import grade_scores, macro_f1, quadratic_kappa
+from htnet.palsy import grade_scores, macro_f1, metrics, quadratic_kappa
 
 NAMES = ("I", "II", "III", "IV", "V", "VI")
 
@@ -96,3 +97,48 @@ def test_bad_input_is_named():
         grade_scores([0, 1], [0, 1], ["a", "b"], NAMES, resamples=0)
     with pytest.raises(InputError, match="not a class index in 0..5"):
         grade_scores([0, 6], [0, 1], ["a", "b"], NAMES)
+
+
+COUNTS = [[3, 1], [0, 2]]
+
+
+@pytest.mark.parametrize("measure", [macro_f1, metrics.mean_absolute_error, quadratic_kappa, metrics.share_right])
+@pytest.mark.parametrize(
+    "given",
+    [
+        [["3", "1"], ["0", "2"]],
+        np.ma.array(COUNTS, mask=[[0, 1], [0, 0]]),
+        np.array(COUNTS) > 1,
+        np.array(COUNTS) * 1j,
+        [[3, -1], [0, 2]],
+        [[3, np.nan], [0, 2]],
+        [[0, 0], [0, 0]],
+        [[1, 2, 3], [1, 2, 3]],
+        [1, 2, 2],
+        None,
+    ],
+    ids=["text", "masked", "booleans", "complex", "negative", "nan", "empty", "not square", "labels", "none"],
+)
+def test_what_is_not_counts_is_refused(measure, given):
+    with pytest.raises(InputError, match="onfusion matri"):
+        measure(given)
+
+
+def test_patients_of_any_kind_are_counted():
+    truth, answers = [0, 1, 2, 2], [0, 1, 2, 1]
+    expected = grade_scores(truth, answers, [1, 1, 2, 2], NAMES)
+    assert expected.num_patients == 2
+    for patients in (torch.tensor([1, 1, 2, 2]), np.array([1, 1, 2, 2]), iter([1, 1, 2, 2])):
+        assert grade_scores(truth, answers, patients, NAMES) == expected
+    one = grade_scores(truth, answers, torch.tensor([1, 1, 1, 1]), NAMES)
+    assert one.num_patients == 1
+    assert not one.intervals
+    for patients, message in ((None, "patients is None"), (["P1", "p1", "P2", "P2"], "patients has 'P1' and 'p1'")):
+        with pytest.raises(InputError, match=message):
+            grade_scores(truth, answers, patients, NAMES)
+
+
+@pytest.mark.parametrize("classes", ["abc", 3, None, (), ("a", "a", "b"), (1, 2, 3)])
+def test_classes_are_different_names(classes):
+    with pytest.raises(InputError, match="list the name of each class once"):
+        grade_scores([0, 1, 2], [0, 1, 2], ["a", "b", "c"], classes)
