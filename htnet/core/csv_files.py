@@ -44,8 +44,9 @@ _NO_TEXT = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
 )
-#: Errors of formulas, as spreadsheet programs save them: "#N/A" ("#NV" in German), "#REF!", "#NAME?", "#DIV/0!".
-_FORMULA_ERROR = re.compile(r"#(N/A|NV|N/D|[^\W\d_]+(/0)?[!?])", re.IGNORECASE)
+#: Errors of formulas, as spreadsheet programs save them in the user's language: "#N/A" ("#N/D", "#NV"), "#REF!",
+#: "#NAME?", "#DIV/0!", in Spanish "#\u00a1REF!" and "#\u00bfNOMBRE?"; LibreOffice has numbers too: "Err:502".
+_FORMULA_ERROR = re.compile(r"#([^\W\d_]/[^\W\d_]!?|NV|[\u00a1\u00bf]?[^\W\d_]+(/0)?[!?])|Err:[0-9]{3}", re.IGNORECASE)
 #: Texts that programs write for a missing value.
 _MISSING = frozenset({"nan", "na", "n/a", "n.a.", "<na>", "nat", "null", "?"})
 #: First line that names the separator, as Excel writes and reads it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -18,6 +19,7 @@ from htnet.core.hints import hint, how, missing
 from htnet.core.megc import FIRST_FRAME, FORMS, TYPES
 from htnet.core.paths import as_path
 from htnet.core.recordings import TABLE_COLUMNS, Recording
+from htnet.core.words import counted
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.tables import as_there
 
@@ -34,6 +36,10 @@ _OWN = ("path", "dataset", "subject", "fps", "frames")
 _NUMBERS = ("fps", "start", "peak", "end", "confidence", "expression")
 #: A time that is this many times as long as frame number and frame rate say, and a minute longer, is in another unit.
 _OTHER_UNIT = 10
+#: What may be empty in some of the rows of one event, but not different.
+_DETAILS = ("apex", "start", "peak", "end", "confidence", "label", "expression")
+#: The rate by which times are judged if the frame rate is not known, frames per second.
+_SLOWEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,9 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
     for a recording without events; frames are counted from 0. Tables of the challenges are also accepted (see
     `htnet.core.megc`); they cannot contain recordings without events.
 
+    Rows for the same kind, frames and face that have other action units, as of two coders, are read as one event with
+    the units of all, and a note names them.
+
     Args:
         path: the CSV file.
         first_frame: number of a recording's first frame in tables of the challenges, which count from 1.
@@ -84,22 +93,28 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
     Raises:
         ManifestError: the file cannot be read or has none of these formats, a column's name seems to be misspelled, or
             a row is invalid: its offset is before its onset or after the recording's last frame, its apex is outside
-            of them, a cell is not a frame number, the times are not in seconds, or it repeats an event. The message
-            names each such line.
+            of them, a cell is not a frame number or is the error of a formula, the times are not in seconds, or it
+            repeats or contradicts an event. The message names each such line.
     """
     path = as_path(path, "path")
     form = _form(path)
     if form != "htnet":
         numbered = _challenge_rows(path, form, first_frame)
         events = {name: tuple(shifted(event, -first_frame) for event in found) for name, found in numbered.items()}
-        return RecordingSet(tuple(Recording(name, found) for name, found in events.items()), str(path))
+        twice = Counter((name, *_frames_of(event)[:3]) for name, found in numbered.items() for event in found)
+        notes = [
+            f"{path}: {name!r} has the same event ({kind}, frames {onset} to {offset}) {count} times; each is counted."
+            for (name, kind, onset, offset), count in twice.items()
+            if count > 1
+        ]
+        return RecordingSet(tuple(Recording(name, found) for name, found in events.items()), str(path), tuple(notes))
     table = open_table(path, _NEEDED)
     notes = _other_columns(table)
     table.check_marks([name for name in _NUMBERS if name in table.columns])
     found: dict[str, Recording] = {}
     events_of: dict[str, list[Event]] = {}
     faults: list[str] = []
-    lines: dict[tuple[object, ...], int] = {}
+    rows_of: dict[tuple[object, ...], list[tuple[int, Event]]] = {}
     drift: list[tuple[float, str]] = []
     for line, cells in table.rows:
         row = {name: cells.get(name, "").strip() for name in TABLE_COLUMNS}
@@ -107,7 +122,7 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
         if not name:
             faults.append(f"{where}: the recording has no name")
             continue
-        if wrong := [column for column in _OWN if formula_error(row[column])] + ["recording"] * formula_error(name):
+        if wrong := [column for column in TABLE_COLUMNS if formula_error(row[column])]:
             faults.append(f"{where}: {wrong[0]} is {row[wrong[0]]!r}, the error of a formula in the spreadsheet")
             continue
         try:
@@ -117,14 +132,20 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
             if row["kind"]:
                 event = _event(row, where, notes)
                 _refuse_beyond(event, own, where)
-                _refuse_twice(event, name, line, lines, where)
                 drift += _drift(event, own.fps, where)
-                events_of.setdefault(name, []).append(event)
+                rows = rows_of.setdefault((name, *_frames_of(event)), [])
+                _add(event, events_of.setdefault(name, []), rows, f"{where}: {name!r}")
+                rows.append((line, event))
             else:
                 _refuse_frames(row, where)
         except HtnetError as error:
             faults.append(str(error))
     _refuse(faults, path)
+    if joined := sorted(line for rows in rows_of.values() for line, _ in rows[1:]):
+        notes.append(
+            f"{path}: rows for the same frames with other action units are read as one event with the units of all: "
+            f"{counted(len(joined), 'more line')} ({', '.join(map(str, joined))})."
+        )
     if drift:
         notes.append(
             f"{max(drift)[1]} This is right for a variable frame rate; otherwise correct the times or the column "
@@ -261,14 +282,48 @@ def _other_columns(table: CsvTable) -> list[str]:
     return [f"{table.path}: the columns {', '.join(map(repr, others))} are not read."] if others else []
 
 
-def _refuse_twice(event: Event, name: str, line: int, lines: dict[tuple[object, ...], int], where: str) -> None:
-    """Refuse a second event of one kind and face in the same frames, which would be counted twice."""
-    first = lines.setdefault((name, event.kind, event.onset, event.offset, event.track), line)
-    if first != line:
-        raise ManifestError(
-            f"{where}: {name!r} has the same event ({event.kind}, frames {event.onset} to {event.offset}) on line "
-            f"{first}. Delete one; if they are of two faces, number these in the column 'track'."
-        )
+def _frames_of(event: Event) -> tuple[str, int, int, int | None]:
+    """What two events of a recording cannot share: kind, frames and face."""
+    return event.kind, event.onset, event.offset, event.track
+
+
+def _add(event: Event, events: list[Event], earlier: Sequence[tuple[int, Event]], who: str) -> None:
+    """Add the event of a row to those of its recording.
+
+    Rows for the same frames with other action units, as of a second coder, are one event with the units of all.
+
+    Args:
+        event: the event of the row.
+        events: the events of the recording so far, which are changed.
+        earlier: line and event of each earlier row with the same `_frames_of`.
+        who: place and recording of the row, for messages.
+
+    Raises:
+        ManifestError: an earlier row has no other units, or contradicts this one.
+    """
+    if not earlier:
+        events.append(event)
+        return
+    what = f"{who} has the same event ({event.kind}, frames {event.onset} to {event.offset}) on line"
+    faces = "if they are of two faces, number these in the column 'track'."
+    for line, other in earlier:
+        for name in _DETAILS:
+            one, two = getattr(other, name), getattr(event, name)
+            if None not in (one, two) and one != two:
+                column = "emotion" if name == "label" else name
+                raise ManifestError(f"{what} {line}, where {column} is {one}, not {two}. Use one value; {faces}")
+        units, others = set(event.action_units), set(other.action_units)
+        if not units or not others or units == others:
+            raise ManifestError(f"{what} {line}. Delete one; {faces}")
+    at = next(k for k, other in enumerate(events) if _frames_of(other) == _frames_of(event))
+    known = events[at]
+    details = {name: getattr(event if getattr(known, name) is None else known, name) for name in _DETAILS}
+    sides: dict[int, tuple[float, float]] = {}
+    for unit in (*known.action_units, *event.action_units):
+        left, right = sides.get(unit.number, (0.0, 0.0))
+        sides[unit.number] = max(left, unit.subject_left), max(right, unit.subject_right)
+    both = tuple(UnitPrediction(number, *values) for number, values in sides.items())
+    events[at] = replace(known, **details, action_units=both)
 
 
 def _drift(event: Event, fps: float | None, where: str) -> list[tuple[float, str]]:
@@ -278,14 +333,17 @@ def _drift(event: Event, fps: float | None, where: str) -> list[tuple[float, str
         ManifestError: they are in another unit, such as milliseconds.
     """
     found = []
-    for name, frame, time in (("start", event.onset, event.start), ("end", event.offset, event.end)):
-        if time is None or fps is None:
+    frames = {"start": event.onset, "peak": event.apex, "end": event.offset}
+    for name, frame in frames.items():
+        time = getattr(event, name)
+        if time is None or frame is None:
             continue
-        expected = frame / fps
-        said = f"{name} is {time:g} s, but frame {frame} at {fps:g} frames per second is at {expected:g} s."
+        expected = frame / (fps or _SLOWEST)
+        rate = f"{fps:g} frames" if fps else "as few as one frame"
+        said = f"{name} is {time:g} s, but frame {frame} at {rate} per second is at {expected:g} s."
         if time > _OTHER_UNIT * expected + 60:
             raise ManifestError(f"{where}: {said} Give times in seconds.")
-        if abs(time - expected) > 0.02 * expected + 2 / fps:
+        if fps and abs(time - expected) > 0.02 * expected + 2 / fps:
             found.append((abs(time - expected), f"{where}: {said}"))
     return found
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htnet.cli import main
-from htnet.core.csv_files import csv_text, open_table, read_rows, read_table, separator_of
+from htnet.core.csv_files import csv_text, formula_error, open_table, read_rows, read_table, separator_of
 from htnet.core.errors import LandmarkError, ManifestError
 from htnet.core.hints import door_of
 from htnet.core.schema import OUTPUT_POINTS
@@ -371,3 +371,16 @@ def test_every_table_that_htnet_writes_is_guarded(tmp_path):
             cells = [cell for row in csv.reader(file) for cell in row]
         assert any("=cmd" in cell for cell in cells), path.name
         assert not [cell for cell in cells if cell[:1] in tuple("=+-@")], path.name
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["#N/A", "#N/D", "#NV", "#REF!", "#DIV/0!", "#NAME?", " #WERT! ", "#¡VALOR!", "#¿NOMBRE?", "#Н/Д", "Err:502"],
+)
+def test_errors_of_formulas_in_any_language(cell):
+    assert formula_error(cell)
+
+
+@pytest.mark.parametrize("cell", ["", "#1", "# 3!", "N/A", "NV", "#a", "Err", "Error:502", "a#REF!", "#happy", "#a/bc"])
+def test_texts_that_are_no_errors_of_formulas(cell):
+    assert not formula_error(cell)

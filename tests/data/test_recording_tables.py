@@ -9,6 +9,7 @@ from htnet.core.elan import write_elan
 from htnet.core.facs import UnitPrediction
 from htnet.core.recordings import Recording, recording_key, write_recordings
 from htnet.data import read_events, read_recordings
+from htnet.data.recording_tables import annotated_units
 from htnet.errors import InputError, ManifestError, OverwriteError
 from htnet.types import Event
 
@@ -108,7 +109,9 @@ def test_what_cannot_be_written(tmp_path):
             "dora_1,d.mp4,dora,30,3600,micro,500,,510,nan,",
             "line 6: the emotion 'nan' is what programs write for a miss",
         ),
-        ("dora_1,d.mp4,dora,30,3600,micro,500,,510,#N/A,", "the emotion '#N/A' is the error of a formula"),
+        ("dora_1,d.mp4,dora,30,3600,micro,500,,510,#N/A,", "line 6: emotion is '#N/A', the error of a formula"),
+        ("dora_1,d.mp4,dora,30,3600,micro,500,,510,,#N/A", "line 6: action_units is '#N/A', the error of a formula"),
+        ("dora_1,d.mp4,Err:508,30,3600,micro,500,,510,,", "line 6: subject is 'Err:508', the error of a formula"),
         ("dora_1,d.mp4,#REF!,30,3600,micro,500,,510,,", "line 6: subject is '#REF!', the error of a formula"),
     ],
 )
@@ -146,6 +149,56 @@ def test_times_that_do_not_belong_to_the_frames(tmp_path):
     assert "line 2: end is 16.92 s, but frame 423 at 30 frames per second is at 14.1 s" in note
     slower = read_recordings(written(tmp_path, TIMES + row.format(40, 41)))  # as where the rate fell in the dark
     assert slower.recordings[0].events[0].start == 40
+
+
+def test_times_in_another_unit_without_a_rate(tmp_path):
+    text = "recording,kind,onset,offset,start,end\nanna,micro,411,423,{},{}\n"
+    with pytest.raises(ManifestError, match=r"line 2: start is 13700 s, but frame 411 .* Give times in seconds"):
+        read_recordings(written(tmp_path, text.format(13700, 14100)))
+    (anna,) = read_recordings(written(tmp_path, text.format(13.7, 14.1))).recordings
+    assert anna.events[0].end == 14.1
+
+
+ONE_EVENT = "recording,kind,onset,apex,offset,emotion,action_units\n"
+
+
+def test_rows_of_several_coders_are_one_event(tmp_path):
+    """Each row has the units of a coder; cells of the event itself may be given once."""
+    text = ONE_EVENT + "a,micro,10,15,20,,L12\nb,micro,10,,20,,4\na,micro,10,,20,happy,R12+6\na,micro,10,,20,,25\n"
+    path = written(tmp_path, text)
+    found = read_recordings(path)
+    event = Event("micro", 10, 15, 20, label="happy", action_units=annotated_units("12+6+25"))
+    assert [(one.name, one.events) for one in found.recordings] == [
+        ("a", (event,)),
+        ("b", (Event("micro", 10, None, 20, action_units=annotated_units("4")),)),
+    ]
+    assert found.notes == (
+        f"{path}: rows for the same frames with other action units are read as one event with the units of all: 2 more "
+        "lines (4, 5).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,micro,10,15,20,happy,12", r"\(micro, frames 10 to 20\) on line 2\. Delete one"),
+        ("a,micro,10,15,20,happy,", r"on line 2\. Delete one"),
+        ("a,micro,10,16,20,happy,6", r"on line 2, where apex is 15, not 16\. Use one value"),
+        ("a,micro,10,15,20,sad,6", r"on line 2, where emotion is happy, not sad\. Use one value"),
+    ],
+)
+def test_rows_that_repeat_or_contradict_an_event(tmp_path, row, message):
+    text = f"{ONE_EVENT}a,micro,10,15,20,happy,12\na,micro,10,15,20,happy,4\n{row}\n"
+    with pytest.raises(ManifestError, match=message):
+        read_recordings(written(tmp_path, text))
+
+
+def test_rows_that_repeat_in_tables_of_the_challenges_are_noted(tmp_path):
+    """Their scores count each, and they have no column that could tell two apart."""
+    path = written(tmp_path, "vid,onset,offset,type\na,10,20,me\na,10,20,me\na,10,20,mae\n")
+    found = read_recordings(path)
+    assert len(found.recordings[0].events) == 3
+    assert found.notes == (f"{path}: 'a' has the same event (micro, frames 10 to 20) 2 times; each is counted.",)
 
 
 @pytest.mark.parametrize(
