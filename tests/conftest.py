@@ -1,10 +1,13 @@
 import gc
 import os
 import random
+import shutil
+import tempfile
 import threading
 import zlib
 from functools import cache
 from hashlib import blake2b
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,22 +26,15 @@ pytest_plugins = ["pytester"]
 
 cv2.setNumThreads(1)
 os.environ.update(ENVIRONMENT)  # read where Ray is first imported
-# Read where the Hub's client is first imported, which may be while tests are collected. Its telemetry has a request and
-# a limit of its own, see docs/weights.md.
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Read where the Hub's client is first imported, which may be while tests are collected. What it writes stays out of the
+# home folder. Its telemetry has a request and a limit of its own, see docs/weights.md.
+_CACHES = Path(tempfile.mkdtemp(prefix="htnet-tests-"))
+os.environ.update(HF_HOME=str(_CACHES / "hf"), HF_XET_CACHE=str(_CACHES / "xet"), HF_HUB_DISABLE_TELEMETRY="1")
+os.environ.pop("HF_HUB_CACHE", None)  # comes before HF_HOME
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _own_caches(tmp_path_factory):
-    """Keep what the Hub client writes out of the home folder, and tests off the real network."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
-        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,6 +106,11 @@ def pytest_collection_finish():
     """What was collected stays until the end: Python's garbage collector need not look at it again and again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure():
+    """Remove the caches: once, not in every process that was forked from this one."""
+    shutil.rmtree(_CACHES, ignore_errors=True)
 
 
 def pytest_addoption(parser):

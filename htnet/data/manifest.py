@@ -47,8 +47,9 @@ SPLITS = ("train", "val", "test")
 APEX_SOURCES = ("", "middle")
 #: Separator of the names in the column ``classes``.
 CLASS_MARK = "|"
-#: A class index in a table; spreadsheet programs and pandas write "1.0" or "1,0" in columns with empty cells.
-_INDEX = re.compile(r"([0-9]+)([.,]0+)?")
+#: A class index or frame number in a table; spreadsheet programs and pandas write "1.0" or "1,0" in columns with empty
+#: cells. "1.000" and "1,000" may be thousands.
+_INDEX = re.compile(r"([0-9]+)([.,](?!000$)0+)?")
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([.,]|[eE][+-]?[0-9]+)?")
 _EMOTIONS_BY_KEY = {name.casefold(): name for name in EMOTIONS}
 
@@ -561,12 +562,14 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
 def _class_of(label: str, classes: tuple[str, ...]) -> str | None:
     """The class that a label names, by name or index; None if it names none.
 
-    The names of `EMOTIONS` are known in any case.
+    The names of `EMOTIONS` are known in any case. If names of classes are numbers, labels are names and not indexes.
     """
     if label in classes:
         return label
     index = _INDEX.fullmatch(label)
     if index is not None:
+        if any(map(_is_number, classes)):
+            return index[1] if index[1] in classes else None
         return classes[int(index[1])] if len(index[1]) < 10 and int(index[1]) < len(classes) else None
     emotion = _EMOTIONS_BY_KEY.get(label.casefold())
     return emotion if emotion in classes else None

@@ -54,6 +54,8 @@ def test_reads_all_columns(tmp_path):
         ('"2,0" "0,00"', None, EMOTIONS, [2, 0]),
         ("1.0 0.0", ["b", "a"], ("b", "a"), [1, 0]),
         ("1.0 2.0", ["2.0", "1.0"], ("2.0", "1.0"), [1, 0]),
+        ("1.0 2.0", ["1", "2", "3"], ("1", "2", "3"), [0, 1]),  # names, which pandas wrote as numbers
+        ("0.0 1.0", ["1", "0"], ("1", "0"), [1, 0]),
         ("Positive NEGATIVE surprise", None, EMOTIONS, [1, 0, 2]),
         ("Positive 0", None, EMOTIONS, [1, 0]),
         ("Positive Happy", None, ("Happy", "Positive"), [1, 0]),
@@ -91,6 +93,8 @@ def test_classes(tmp_path, labels, classes, names, expected):
         ("sample,flow,label\na,x,1.0\nb,x,3.0\n", None, "line 3: label '3.0' is a number"),
         ("sample,flow,label\na,x,sad\nb,x,-0.5\n", None, "line 3: label '-0.5' is a number"),
         ("sample,flow,label\na,x,1.5\n", ["happy", "sad"], "unknown label '1.5'"),
+        ("sample,flow,label\na,x,0\n", ["1", "2"], "unknown label '0'"),
+        ("sample,flow,label\na,x,0\nb,x,1.000\n", None, "line 3: label '1.000' is a number"),
         *(
             (
                 f"sample,flow,label\na,x,sad\nb,x,{text}\n",
@@ -318,6 +322,8 @@ def test_clips_come_back(tmp_path):
     assert (c.clip, c.clip_first, c.motion) == (None, "", tmp_path / "c.safetensors")
     floats = text.replace(",0,12,", ',0.0,"12,0",')  # as pandas, and a spreadsheet in German, write them
     assert list(read_manifest(write(tmp_path, floats, files))) == list(found)
+    (_, thousands, _) = read_manifest(write(tmp_path, text.replace(",0,12,", ',0,"1,000",'), files))
+    assert thousands.clip_last == "1,000", "frame 1000 or 1.000: the clip is read neither to frame 1000 nor to 1"
     found.write(tmp_path / "elsewhere" / "again.csv")
     again = read_manifest(tmp_path / "elsewhere" / "again.csv")
     resolved = [os.path.normpath(s.clip) if s.clip else None for s in again]

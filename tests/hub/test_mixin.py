@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import ModelCard, ModelHubMixin, PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelHubMixin, PyTorchModelHubMixin, constants, hf_hub_download
 
 import htnet
 from htnet.core.errors import ModelError, OverwriteError, WeightsError
@@ -144,3 +144,8 @@ def test_arguments_are_those_of_the_mixin(name):
     assert set(theirs) - set(ours) <= left_out | {"resume_download", "proxies"}
     for key in set(theirs) & set(ours):
         assert theirs[key].kind == ours[key].kind, key
+
+
+def test_the_client_keeps_out_of_the_home_folder_in_tests():
+    """It is imported above, while tests are collected, and reads its folders then."""
+    assert Path(constants.HF_HUB_CACHE).parent.parent.name.startswith("htnet-tests-")

@@ -29,14 +29,6 @@ REPO = "tester/model"
 CARD = "---\nlicense: mit\nlibrary_name: htnet\n---\n# A model\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _xet_cache(tmp_path_factory):
-    """Keep the caches of the Xet client out of the home folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        yield
-
-
 @pytest.fixture
 def server(tmp_path):
     with HubServer(tmp_path / "hub") as running:

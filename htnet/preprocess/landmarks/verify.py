@@ -18,7 +18,7 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 
 #: Version of these rules, part of the keys of caches: cached points that an older version accepted are not used.
-CHECK = 3
+CHECK = 4
 
 # Side of the square in which YuNet detects the face, px, and its width on the face, in units of the longer of two
 # distances: from eye to eye, and from eyes to mouth. YuNet scores highest there; larger and smaller squares separated
