@@ -40,7 +40,7 @@ def command_lines():
 
 PYTHON = [pytest.param(content, id=name) for name, content in blocks("python")]
 #: Code that reads files of the reader's, trained weights or a detector's model.
-NEEDS_FILES = re.compile(r"\.(png|csv|pth|mp4|onnx)\"|load_pretrained|\w-(flow|motion)\b|composite|yunet")
+NEEDS_FILES = re.compile(r"\.(png|csv|pth|mp4|onnx)\"|load_pretrained|read_run\(|\w-(flow|motion)\b|composite|yunet")
 
 
 @pytest.mark.parametrize("words", command_lines())

@@ -31,6 +31,7 @@ NOT_HERE = (
 #: Words that are added to a command, so that it takes seconds.
 MORE_WORDS = {
     r"^htnet pretrain": "--count 60",
+    r"^htnet loso .*--recipe mixed": "--epochs 1",
     r"^htnet synthesize recordings": "--count 1 --seconds 4 4.2 --size 160x120",
 }
 MORE_WORDS = with_wings("workspace", "MORE_WORDS", MORE_WORDS)

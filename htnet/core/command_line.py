@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from htnet.core.errors import NO_FILES, TOO_MANY_FILES, HtnetError, cause, did_you_mean
+from htnet.core.official import did_you_mean_set, long_recordings
 from htnet.core.optional import ENGINES
 from htnet.core.provenance import restriction
 from htnet.core.recipe_names import RECIPE_NAMES
@@ -74,7 +75,9 @@ def refuse_unknown_command(parser: argparse.ArgumentParser, words: Sequence[str]
         return
     if words[0] not in kinds.choices:
         noun = str(kinds.metavar or "command").lower()
-        parser.error(f"there is no {noun} {words[0]!r}. {did_you_mean(words[0], kinds.choices)}")
+        elsewhere = long_recordings(words[0]) if noun == "set" else ""
+        near = (did_you_mean_set if noun == "set" else did_you_mean)(words[0], kinds.choices)
+        parser.error(elsewhere or f"there is no {noun} {words[0]!r}. {near}")
     refuse_unknown_command(kinds.choices[words[0]], words[1:])
 
 

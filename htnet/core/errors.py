@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -218,8 +219,19 @@ def prefixed(prefix: str, error: ErrorT) -> ErrorT:
     return named
 
 
+def respelled(name: object, known: Iterable[str]) -> list[str]:
+    """The known names that differ from a name only in case, blanks, ".", "_" and "-": "CASME-2" and "casme2"."""
+    return [one for one in sorted(known) if _letters(one) and _letters(one) == _letters(str(name))]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\s._-]+", "", name.casefold())
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The last sentence of an "unknown name" error: the nearest matches, or all names.
+
+    A name that is only spelled differently (`respelled`) is the nearest match. Case makes no difference to the others.
 
     Args:
         name: what the user wrote.
@@ -229,7 +241,11 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
         ``"Did you mean 'a' or 'b'?"`` if there are near matches, otherwise ``"Known: a, b, c."``.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    folded: dict[str, list[str]] = {}
+    for one in names:
+        folded.setdefault(one.casefold(), []).append(one)
+    close = difflib.get_close_matches(str(name).casefold(), folded, n=3, cutoff=0.5)
+    near = respelled(name, names) or [one for key in close for one in folded[key]][:3]
     if near:
         return "Did you mean " + " or ".join(repr(n) for n in near) + "?"
     return "Known: " + (", ".join(names) or "none") + "."

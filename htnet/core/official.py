@@ -5,7 +5,11 @@ The readers find their annotation sheets by these patterns, and `htnet.core.hint
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+from htnet.core.errors import did_you_mean, respelled
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,45 @@ OFFICIAL = (
 def official(name: str) -> OfficialSet:
     """The entry of a set by its name."""
     return next(known for known in OFFICIAL if known.name == name)
+
+
+def did_you_mean_set(name: object, known: Iterable[str]) -> str:
+    """`did_you_mean` for names of data sets, which may be given as in papers: "CAS(ME)^2" is not "casme2".
+
+    Args:
+        name: what the user wrote.
+        known: the accepted names.
+    """
+    names = sorted(known)
+    key = str(name).replace("^", "")
+    meant = [one.name for one in OFFICIAL if one.name in names and respelled(key, [one.title.replace("^", "")])]
+    return did_you_mean(meant[0] if meant else name, names)
+
+
+#: Sets of long recordings, for spotting, by their names in `htnet.data.read_intervals`. "casme_sq" is a set of clips too.
+LONG_SETS: Mapping[str, str] = MappingProxyType(
+    {
+        "samm_lv": "SAMM Long Videos",
+        "casme_sq": "CAS(ME)^2",
+        "casme3a": "CAS(ME)^3 part A",
+        "casme3c": "CAS(ME)^3 part C",
+    }
+)
+
+
+def long_recordings(name: object) -> str:
+    """What to do with the name of a set of long recordings where a set of clips is needed; "" for any other name.
+
+    Args:
+        name: what the user wrote, in any spelling: "SAMM-LV", "SAMM Long Videos".
+    """
+    titles = {title: key for key, title in LONG_SETS.items() if key not in {one.name for one in OFFICIAL}}
+    found = respelled(name, titles.values()) or [titles[title] for title in respelled(name, titles)]
+    if not found:
+        return ""
+    (key,) = found
+    clips = " The clips of its micro-expressions are the set 'casme3'." if key == "casme3a" else ""
+    return (
+        f"{str(name)!r} is a set of long recordings, for spotting: score events with htnet evaluate-spotting --truth "
+        f"FOLDER --dataset {key}, or read them with htnet.data.read_intervals({key!r}, FOLDER).{clips}"
+    )

@@ -236,6 +236,8 @@ def test_titles_are_those_of_the_readers():
         ("casme2 --root r --out o --classes 5", "invalid choice: '5'"),
         ("casme2 --root r --out o --flow tvl2", "invalid choice: 'tvl2'"),
         ("casme2 --root r", "required: --out"),
+        ("CASME2 --root r --out o", "there is no set 'CASME2'. Did you mean 'casme2'?"),
+        ("samm_lv --root r --out o", "htnet evaluate-spotting --truth FOLDER --dataset samm_lv"),
         ("casme9 --root r --out o", "there is no set 'casme9'. Did you mean 'casme'"),
         ("", "SET"),
     ],

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from htnet.core import errors
-from htnet.core.errors import HtnetError, LandmarkError, VideoError, about_sample
+from htnet.core.errors import HtnetError, LandmarkError, VideoError, about_sample, did_you_mean
 from htnet.preprocess.landmarks.base import about_frame
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HtnetError)]
@@ -34,3 +34,23 @@ def test_the_number_of_a_damaged_frame_is_kept():
 def test_about_a_frame():
     error = about_frame(3, LandmarkError("no face."))
     assert (type(error), str(error)) == (LandmarkError, "Frame 3 (counted from 0): no face.")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CASME2", "Did you mean 'casme2'?"),
+        ("Casme-2", "Did you mean 'casme2'?"),
+        ("CASME SQ", "Did you mean 'casme_sq'?"),
+        ("SMICC", "Did you mean 'smic'"),
+        ("zzz", "Known: casme, casme2, casme_sq, smic."),
+        ("...", "Known: casme, casme2, casme_sq, smic."),
+    ],
+)
+def test_case_and_separators_make_no_difference_to_what_is_suggested(name, meant):
+    assert did_you_mean(name, ["smic", "casme2", "casme", "casme_sq"]).startswith(meant)
+
+
+def test_capitals_of_known_names_are_kept():
+    assert did_you_mean("onsetframe", ["OnsetFrame", "ApexFrame"]).startswith("Did you mean 'OnsetFrame'")
+    assert did_you_mean("subject", ["Subject", "SUBJECT"]) == "Did you mean 'SUBJECT' or 'Subject'?"

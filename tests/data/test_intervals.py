@@ -5,6 +5,7 @@ import re
 import pytest
 
 from htnet.core.errors import ManifestError
+from htnet.core.official import LONG_SETS
 from htnet.data import (
     RECORDINGS,
     Interval,
@@ -174,7 +175,7 @@ def test_recordings_without_frames_are_named(tmp_path, name):
 def test_names_and_impossible_intervals(tmp_path):
     with pytest.raises(ManifestError, match=r"no reader of recordings for 'sam_lv'. Did you mean 'samm_lv'"):
         read_intervals("sam_lv", tmp_path)
-    with pytest.raises(ManifestError, match="read it with htnet.data.read_intervals"):
+    with pytest.raises(ManifestError, match="read them with htnet.data.read_intervals"):
         read_dataset("samm_lv", tmp_path)
     with pytest.raises(ManifestError, match="ends at frame 4, before its onset 5"):
         Interval("r", "s", "micro", 5, None, 4)
@@ -197,3 +198,31 @@ def test_rows_that_are_none_of_casme_sq(tmp_path):
             read_intervals("casme_sq", tmp_path)
     sheet.write_text("participant,expression,onset,apex,offset,AUs,emotion,kind,self\n" + row)
     assert len(read_intervals("casme_sq", tmp_path)) == 1
+
+
+def test_sets_of_clips_and_of_recordings_are_told_apart():
+    assert set(LONG_SETS) == set(RECORDINGS)
+    for name, key in (
+        ("samm_lv", "samm_lv"),
+        ("SAMM-LV", "samm_lv"),
+        ("SAMM Long Videos", "samm_lv"),
+        ("casme3c", "casme3c"),
+        ("CASME3A", "casme3a"),
+        ("CAS(ME)^3 part C", "casme3c"),
+    ):
+        with pytest.raises(ManifestError, match=rf"set of long recordings.*--dataset {key}, .*'{key}'"):
+            read_dataset(name, "root")
+    with pytest.raises(ManifestError, match="'casme3'"):
+        read_dataset("casme3a", "root")
+    for name, key in (("samm", "samm"), ("SAMM", "samm"), ("smic", "smic"), ("CASME2", "casme2")):
+        with pytest.raises(ManifestError, match=rf"clips of one expression each.*read_dataset\('{key}'"):
+            read_intervals(name, "root")
+    # As in papers: these are two sets.
+    for name, meant in (
+        ("CASME2", "casme2"),
+        ("CASME II", "casme2"),
+        ("CAS(ME)^2", "casme_sq"),
+        ("CAS(ME)2", "casme_sq"),
+    ):
+        with pytest.raises(ManifestError, match=rf"Did you mean '{meant}'"):
+            read_dataset(name, "root")

@@ -7,8 +7,9 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.errors import ManifestError
 from htnet.core.hints import door_of, hint
+from htnet.core.official import did_you_mean_set, long_recordings
 from htnet.core.paths import as_path
 from htnet.data.datasets.assemble import Choices
 from htnet.data.datasets.casme import read_casme, read_casme2
@@ -92,13 +93,10 @@ def read_dataset(
             occurs in several copies.
         MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
-    if name not in _READERS and name in RECORDINGS:
-        raise ManifestError(
-            f"{name!r} is a set of long recordings, whose expressions lack a label or an apex: read it with "
-            "htnet.data.read_intervals."
-        )
     if name not in _READERS:
-        raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean(name, DATASETS)}")
+        if elsewhere := long_recordings(name):
+            raise ManifestError(elsewhere)
+        raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean_set(name, DATASETS)}")
     sheet = None if annotation is None else as_path(annotation, "annotation")
     check_root(as_path(root, "root"), name)
     choices = Choices(classes, missing, no_apex)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
-from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.errors import ManifestError, respelled
 from htnet.core.events import Event
-from htnet.core.official import official
+from htnet.core.official import OFFICIAL, did_you_mean_set, official
 from htnet.core.paths import as_path
 from htnet.core.recordings import Recording
 from htnet.data.corrections import describe, find_correction
@@ -114,7 +114,13 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
         MissingExtraError: openpyxl or xlrd is needed but not installed.
     """
     if name not in _READERS:
-        raise ManifestError(f"There is no reader of recordings for {name!r}. {did_you_mean(name, _READERS)}")
+        clips = next((one for one in OFFICIAL if respelled(name, [one.name])), None)
+        if clips is not None and clips.name not in _READERS:
+            raise ManifestError(
+                f"{clips.title} has clips of one expression each, not long recordings: read it with "
+                f"htnet.data.read_dataset({clips.name!r}, root). {did_you_mean_set(name, _READERS)}"
+            )
+        raise ManifestError(f"There is no reader of recordings for {name!r}. {did_you_mean_set(name, _READERS)}")
     root = as_path(root, "root")
     check_root(root, name)
     reader = _READERS[name]
