@@ -71,7 +71,7 @@ def did_you_mean_set(name: object, known: Iterable[str]) -> str:
     return did_you_mean(meant[0] if meant else name, names)
 
 
-#: Sets of long recordings, for spotting, by their names in `htnet.data.read_intervals`. "casme_sq" is a set of clips too.
+#: Sets of long recordings, for spotting, by their names in `htnet.data.read_intervals`. "casme_sq" also has clips.
 LONG_SETS: Mapping[str, str] = MappingProxyType(
     {
         "samm_lv": "SAMM Long Videos",
