@@ -32,23 +32,36 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
     return dict(sorted(known.items(), key=lambda item: -item[1]["protocols"]["last"]["mean"]["full"]["uf1"]))
 
 
-def drawn_uf1(answers: dict[str, Any], protocol: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(R,) UF1 over resampled subjects, the mean over the seeds; draws are the same for every row of a set."""
-    people = [f"{d}/{s}" for d, s in zip(answers["datasets"], answers["subjects"], strict=True)]
-    truth = [int(digit) for digit in answers["truth"]]
-    seeds = answers["predicted"][protocol].values()
+def _of_people(answers: dict[str, Any], chosen: Sequence[str] | None) -> tuple[list[int], list[str]]:
+    """Places of the samples of some people, given as DATASET/SUBJECT, and whose each is; None: of all."""
+    names = [f"{d}/{s}" for d, s in zip(answers["datasets"], answers["subjects"], strict=True)]
+    places = [place for place, name in enumerate(names) if chosen is None or name in chosen]
+    return places, [names[place] for place in places]
+
+
+def drawn_uf1(
+    answers: dict[str, Any], protocol: str, chosen: Sequence[str] | None = None
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(R,) UF1 over resampled subjects, the mean over the seeds; draws are the same for every row of a set.
+
+    Args:
+        answers: of a row.
+        protocol: one of `PROTOCOLS`.
+        chosen: people whose samples count, as DATASET/SUBJECT; None: all.
+    """
+    places, people = _of_people(answers, chosen)
+    truth = [int(answers["truth"][place]) for place in places]
+    seeds = [[int(line[place]) for place in places] for line in answers["predicted"][protocol].values()]
     return np.mean(
-        [
-            uf1_of_each(resampled_confusions(truth, [int(digit) for digit in line], people, CLASSES, RESAMPLES))
-            for line in seeds
-        ],
-        axis=0,
+        [uf1_of_each(resampled_confusions(truth, line, people, CLASSES, RESAMPLES)) for line in seeds], axis=0
     )
 
 
-def difference(one: dict[str, Any], other: dict[str, Any], protocol: str = "last") -> dict[str, float]:
+def difference(
+    one: dict[str, Any], other: dict[str, Any], protocol: str = "last", chosen: Sequence[str] | None = None
+) -> dict[str, float]:
     """UF1 of a row less that of another over the same resampled subjects: interval, and a two-sided p value."""
-    gained = drawn_uf1(one["answers"], protocol) - drawn_uf1(other["answers"], protocol)
+    gained = drawn_uf1(one["answers"], protocol, chosen) - drawn_uf1(other["answers"], protocol, chosen)
     low, high = interval(gained)
     p = 2 * min(float((gained <= 0).mean()), float((gained >= 0).mean()))
     return {"low": low, "high": high, "p": min(1.0, max(p, 1 / RESAMPLES))}
@@ -58,15 +71,14 @@ def _score(entry: dict[str, Any], group: str = "full") -> str:
     return f"{entry['mean'][group]['uf1']:.3f} / {entry['mean'][group]['uar']:.3f}"
 
 
-def _published(row: Row, leaking: dict[str, Any] | None = None) -> str:
-    """The paper's figures; beside those of a run that leaks, also whether its interval includes the paper's UF1."""
+def _published(row: Row, leaking: tuple[float, float] | None = None) -> str:
+    """The paper's figures; with the interval of UF1 of a run that leaks, also whether it includes the paper's UF1."""
     if row.published is None:
         return "–"
     uf1, uar = row.published.scores[0]
     where = ""
     if leaking is not None:
-        low, high = leaking["interval"]["full"]["uf1"]
-        where = f", {'inside' if low <= uf1 <= high else 'outside'}"
+        where = f", {'inside' if leaking[0] <= uf1 <= leaking[1] else 'outside'}"
     return f"{uf1:g} / {uar:g}{where}"
 
 
@@ -98,10 +110,15 @@ def _honest(row: Row, found: dict[str, Any], below: dict[str, Any] | None) -> li
 
 def _beside(row: Row, found: dict[str, Any]) -> list[str]:
     last, nested, leaking = (found["protocols"][name] for name in ("last", "nested", "best_on_test"))
-    error = last["calibration"]["raw"]["expected_calibration_error"]
     low, high = leaking["interval"]["full"]["uf1"]
-    scores = [_score(last), _score(nested), _score(leaking), f"{low:.2f} to {high:.2f}", _published(row, leaking)]
-    return [*_name(row, found), *scores, _count(found), f"{found['ms_an_image']:g}", f"{error:.3f}"]
+    scores = [_score(last), _score(nested), _score(leaking), f"{low:.2f} to {high:.2f}", _published(row, (low, high))]
+    return [*_name(row, found), *scores, *_cost(found)]
+
+
+def _cost(found: dict[str, Any]) -> list[str]:
+    """Parameters, milliseconds an image, calibration."""
+    error = found["protocols"]["last"]["calibration"]["raw"]["expected_calibration_error"]
+    return [_count(found), f"{found['ms_an_image']:g}", f"{error:.3f}"]
 
 
 def _hours(name: str) -> str:
@@ -167,8 +184,7 @@ def short_table(rows: dict[str, dict[str, Any]]) -> str:
 def scores_of(row: dict[str, Any], protocol: str, people: Sequence[str]) -> list[float]:
     """UF1 of each seed over the samples of some people, as DATASET/SUBJECT."""
     kept = row["answers"]
-    names = [f"{d}/{s}" for d, s in zip(kept["datasets"], kept["subjects"], strict=True)]
-    chosen = [place for place, name in enumerate(names) if name in set(people)]
+    chosen, _ = _of_people(kept, people)
     truth = [int(kept["truth"][place]) for place in chosen]
     return [
         score(truth, [int(line[place]) for place in chosen], CLASSES).uf1
@@ -177,29 +193,44 @@ def scores_of(row: dict[str, Any], protocol: str, people: Sequence[str]) -> list
 
 
 def _of_ten(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """The table of the rows that are trained for ten people only, beside all others on the same people."""
+    """The tables of the rows that are trained for ten people only, beside all others on the same people."""
     found = {
         name: {protocol: float(np.mean(scores_of(row, protocol, TEN))) for protocol in PROTOCOLS}
         for name, row in rows.items()
     }
-    lines = [
-        [
-            *_name(ROWS[name], rows[name]),
-            f"**{own['last']:.3f}**" if ROWS[name].ten else f"{own['last']:.3f}",
-            f"{own['nested']:.3f}",
-            f"{own['best_on_test']:.3f}",
-            _published(ROWS[name]),
-            _count(rows[name]),
-        ]
-        for name, own in sorted(found.items(), key=lambda item: -item[1]["last"])
-    ]
-    head = ["model", "recipe", "`last`", "`nested`", "`best_on_test` (**leaks**)", "published, all", "parameters"]
+    names = sorted(found, key=lambda name: -found[name]["last"])
+    lines = []
+    for name, below in zip(names, [*names[1:], None], strict=True):
+        row, own, answers = ROWS[name], found[name], rows[name]["answers"]
+        low, high = interval(drawn_uf1(answers, "last", TEN))
+        leaking = interval(drawn_uf1(answers, "best_on_test", TEN))
+        lines.append(
+            [
+                *_name(row, rows[name]),
+                f"**{own['last']:.3f}**" if row.ten else f"{own['last']:.3f}",
+                f"{low:.2f} to {high:.2f}",
+                "" if below is None else f"{difference(rows[name], rows[below], chosen=TEN)['p']:.2g}",
+                f"{own['nested']:.3f}",
+                f"{own['best_on_test']:.3f}",
+                f"{leaking[0]:.2f} to {leaking[1]:.2f}",
+                _published(row, leaking),
+            ]
+        )
+    first = ["model", "recipe"]
+    head = [*first, "`last`", "95 % interval", "p against the next row", "`nested`", "`best_on_test` (**leaks**)"]
+    head += ["95 % interval of it", "published, all people"]
+    costs = [[*_name(ROWS[name], rows[name]), *_cost(rows[name])] for name in names if ROWS[name].ten]
     return [
         f"Rows in bold take more than {HOURS_A_SEED:g} hours per seed on one processor. They are tested on ten people "
         f"only, drawn from the set's list before anything was trained: {', '.join(TEN)}. The table shows the UF1 of "
-        "all rows on the samples of these ten. It is not comparable with the tables above.",
+        "all rows on the samples of these ten. It is not comparable with the tables above: ten people have wide "
+        "intervals, and the published figures are of all 68.",
         "",
         *_markdown(head, lines),
+        "",
+        "The rows in bold, their cost and their calibration on the ten:",
+        "",
+        *_markdown([*first, "parameters", "ms per image", "ECE"], costs),
     ]
 
 

@@ -110,7 +110,8 @@ def test_rows_on_ten_people_stand_apart():
     above, below = leaderboard_table.table(found).split("Rows in bold")
     assert "`ststnet`" in above
     assert "MHSSA" not in above
-    lines = {line.split("`")[1]: line for line in below.splitlines() if "`default`" in line}
+    scored, costs = below.split("The rows in bold, ")
+    lines = {line.split("`")[1]: line for line in scored.splitlines() if "`default`" in line}
     truth = [int(d) for d in found["ststnet-default"]["answers"]["truth"][:50]]
     for name, row in found.items():
         seeds = row["answers"]["predicted"]["last"].values()
@@ -118,6 +119,19 @@ def test_rows_on_ten_people_stand_apart():
         assert f"{plain:.3f}" in lines[name.split("-")[0]]
     assert "**" in lines["mhssa_gcn"]
     assert "**" not in lines["ststnet"].replace("(**leaks**)", "")
+    assert "| 5 | 1 | 0.100 |" in costs
+    assert "ststnet" not in costs
+    # Intervals and p values are those of a set of these ten people alone.
+    alone = {}
+    for name, row in found.items():
+        kept = row["answers"]
+        short = {key: kept[key][:50] for key in ("datasets", "subjects", "truth")}
+        short["predicted"] = {"last": {seed: line[:50] for seed, line in kept["predicted"]["last"].items()}}
+        low, high = np.percentile(leaderboard_table.drawn_uf1(short, "last"), (2.5, 97.5))
+        assert lines[name.split("-")[0]].count(f"| {low:.2f} to {high:.2f} |") == 2
+        alone[name] = {"answers": short}
+    p = leaderboard_table.difference(alone["mhssa_gcn-default"], alone["ststnet-default"])["p"]
+    assert f"| {p:.2g} |" in lines["mhssa_gcn"]
 
 
 def test_the_row_of_the_machine(tmp_path, monkeypatch):
