@@ -1,5 +1,6 @@
 """Arrays of every kind give the answer of plain arrays, or are refused by name: never another answer, in silence."""
 
+import math
 import warnings
 
 import numpy as np
@@ -363,6 +364,10 @@ def test_masked_points_of_regions_are_refused():
         (["a", 1, "b", "b", "a", "a"], "groups mixes int and str"),
         ([["a"]] * 6, r"groups\[0\] is \['a'\]"),
         (7, "groups is 7; give the group of each sample"),
+        ({"a", "b", "c", "d", "e", "f"}, "groups is {.*give the group of each sample, as a list"),
+        (np.array(["a", np.nan, "b", "b", "a", "a"]), r"groups\[1\] is 'nan'"),
+        ([("casme2", "a"), ("casme2", math.nan), *[("samm", "b")] * 4], r"groups\[1\] is \('casme2', nan\)"),
+        ([("casme2", "a"), ("casme2", 1), *[("samm", "b")] * 4], "groups mixes int and str"),
     ],
 )
 def test_groups_are_names_or_numbers(groups, says):
@@ -373,7 +378,8 @@ def test_groups_are_names_or_numbers(groups, says):
 
 def test_groups_of_any_form_are_the_same():
     wanted = calibration.left_out_temperatures(TRUTH, CHANCES, GROUPS.tolist())
-    for groups in (torch.from_numpy(GROUPS), Column(GROUPS), iter(GROUPS.tolist()), GROUPS.astype(np.uint8)):
+    tensors = list(torch.from_numpy(GROUPS))  # as batches of a data loader, whose items are equal only to themselves
+    for groups in (torch.from_numpy(GROUPS), tensors, Column(GROUPS), iter(GROUPS.tolist()), GROUPS.astype(np.uint8)):
         assert (calibration.left_out_temperatures(TRUTH, CHANCES, groups) == wanted).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -129,32 +130,42 @@ def group_list(groups: object, count: int | None = None, name: str = "groups") -
         name: name of the argument, for messages.
 
     Raises:
-        InputError: a single string; not one group per sample; a group is missing (None, NaN or masked) or is itself a
-            list; or names and numbers are mixed.
+        InputError: a single string or a set; not one group per sample; a group is missing (None, NaN, also in a tuple;
+            the text "nan", which NumPy makes of it; masked) or is itself a list; or names and numbers are mixed.
     """
     refuse_masked(groups, f"{name} has")
     given: Any = groups
     if callable(getattr(given, "detach", None)):  # the items of a tensor are tensors, all different
         given = plain_array(given, f"{name} has")
     try:
-        if isinstance(given, (str, bytes)):
+        if isinstance(given, (str, bytes, Set)):  # sets have no order
             raise TypeError
-        found = list(given)
+        found = [_plain_group(group) for group in given]
     except TypeError:
         raise InputError(f"{name} is {groups!r}; give the group of each sample, as a list.") from None
     if count is not None and len(found) != count:
         raise InputError(f"{name} has {len(found)} entries for {count} samples; give one per sample.")
     refuse_masked(found, f"{name} has")
     for number, group in enumerate(found):
-        if group is None or not _is_hashable(group) or group != group:  # NaN differs from itself
+        if not _is_hashable(group) or any(map(_is_missing, group if isinstance(group, tuple) else (group,))):
             said = group.item() if isinstance(group, np.generic) else group
             raise InputError(f"{name}[{number}] is {said!r}; give a name or a number for each sample.")
     try:
         sorted(set(found))
     except TypeError:
-        kinds = " and ".join(sorted({type(group).__name__ for group in found}))
+        parts = [part for group in found for part in (group if isinstance(group, tuple) else (group,))]
+        kinds = " and ".join(sorted({type(part).__name__ for part in parts}))
         raise InputError(f"{name} mixes {kinds}; give names only, or numbers only.") from None
     return found
+
+
+def _plain_group(group: Any) -> Any:
+    """The group as a hashable value: tensors, as data loaders return them, are equal only to themselves."""
+    return plain_array(group, "a group has").tolist() if callable(getattr(group, "detach", None)) else group
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value == "nan" or value != value  # NaN differs from itself
 
 
 def _is_hashable(value: object) -> bool:

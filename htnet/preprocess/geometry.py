@@ -28,9 +28,9 @@ def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
         (..., 2) float64 in px of the resized image.
 
     Raises:
-        LandmarkError: the points are not real numbers.
+        LandmarkError: the points or the scale are not real numbers.
     """
-    return _numbers(points) * scale
+    return _numbers(points) * real_array(scale, "The scale factors", LandmarkError, "one number", np.float64)
 
 
 def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Float64Array:

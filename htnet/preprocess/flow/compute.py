@@ -165,7 +165,9 @@ def float_field(uv: ArrayOrTensor) -> ArrayOrTensor:
     if isinstance(uv, np.ndarray):
         uv = plain_array(uv, "Flow has", FlowError)
     elif not isinstance(uv, torch.Tensor):
-        raise FlowError(f"Flow is of type {type(uv).__name__}; give a float array or tensor (..., 2, H, W) in px.")
+        raise FlowError(
+            f"Flow is of type {type(uv).__name__}; give a float array or tensor (..., 2, H, W) in px, such as flow.uv."
+        )
     elif uv.layout != torch.strided or uv.is_meta:
         kind = "on the device meta" if uv.is_meta else f"of the layout {uv.layout}"
         raise FlowError(f"Flow is a tensor {kind}; give a dense tensor with values (..., 2, H, W) in px.")
