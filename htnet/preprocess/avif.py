@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 
 _KINDS = (b"avif", b"avis")
+# Files have less than ten brands; bytes up to which they are looked at.
+_LONGEST_BRANDS = 1024
 
 
 def is_avif(data: bytes) -> bool:
-    """Whether the bytes begin like those of an AVIF file."""
-    return data[4:8] == b"ftyp" and data[8:12] in _KINDS
+    """Whether the bytes begin like those of an AVIF file: it is one of the brands, not always the first."""
+    if data[4:8] != b"ftyp":
+        return False
+    (size,) = struct.unpack_from(">I", data)
+    brands = data[8:12], *(data[at : at + 4] for at in range(16, min(size, len(data), _LONGEST_BRANDS), 4))
+    return any(brand in _KINDS for brand in brands)
 
 
 def avif_frames(data: bytes) -> int:
@@ -26,8 +32,6 @@ def avif_frames(data: bytes) -> int:
     Raises:
         struct.error: the file is broken.
     """
-    if data[8:12] != b"avis":
-        return 1
     for track in _found(data, 0, len(data), (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")):
         return int(struct.unpack_from(">I", data, track[0] + 8)[0])  # after version and flags, and the sample size
     return 1
