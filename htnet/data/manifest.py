@@ -396,7 +396,7 @@ def read_manifest(
     names = _class_names(path, rows, classes)
     lines: dict[str, int] = {}
     samples: list[Sample] = []
-    notes: list[str] = []
+    notes = [] if classes is not None else _numbers_as_labels(path, rows)
     for line, row in rows:
         sample = _sample(path, line, row, names)
         if sample.action_units:
@@ -516,6 +516,21 @@ def _class_names(
                 f"({CLASS_MARK.join(sorted(labels))!r} in every row), or give classes=[...]."
             )
     return tuple(sorted(labels))
+
+
+def _numbers_as_labels(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> list[str]:
+    """A note if labels are numbers and nothing states the classes: many tables count from 1, or in another order."""
+    labels = {row.get("label", "").strip() for _, row in rows}
+    numbers = {int(found[1]) for label in labels if (found := _INDEX.fullmatch(label))}
+    if not numbers or any(row.get("classes", "").strip() for _, row in rows):
+        return []
+    meaning = ", ".join(f"{i} is {name}" for i, name in enumerate(EMOTIONS))
+    absent = [str(i) for i in range(len(EMOTIONS)) if i not in numbers and EMOTIONS[i] not in labels]
+    without = f" No sample has the label {' or '.join(absent)}." if absent else ""
+    return [
+        f"{path}: labels are numbers, and were read as class indexes: {meaning}.{without} If they mean something else, "
+        "write the names of the classes."
+    ]
 
 
 def _written_classes(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.csv_files import open_table
-from htnet.core.errors import RunError, cause
+from htnet.core.errors import InputError, RunError, cause, did_you_mean, refuse_type
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named
 from htnet.core.limits import read_json
@@ -108,11 +108,21 @@ class FinishedRun:
         return next((name for name in self.protocols if not self.leaks(name)), self.protocols[0])
 
     def leaks(self, protocol: str) -> bool:
-        """Whether a protocol chose its epochs on the tested samples."""
+        """Whether a protocol chose its epochs on the tested samples.
+
+        Raises:
+            InputError: the run has no such protocol.
+        """
+        self._check(protocol)
         return bool(self.trained and self.summary["protocols"][protocol]["leaks"])
 
     def of(self, protocol: str, dataset: str | None = None) -> list[list[SampleResult]]:
-        """Predictions of a protocol for all samples or for one data set, seed by seed."""
+        """Predictions of a protocol for all samples or for one data set, seed by seed.
+
+        Raises:
+            InputError: the run has no such protocol or data set.
+        """
+        self._check(protocol, dataset)
         found: dict[int, list[SampleResult]] = {}
         for sample in self.samples:
             if sample.protocol == protocol and dataset in (None, sample.dataset):
@@ -120,14 +130,23 @@ class FinishedRun:
         return [found[seed] for seed in sorted(found)]
 
     def scores(self, protocol: str) -> dict[str, GroupScores]:
-        """Scores of a protocol over all samples under "full", and of each data set if there are several."""
+        """Scores of a protocol over all samples under "full", and of each data set if there are several.
+
+        Raises:
+            InputError: the run has no such protocol.
+        """
+        self._check(protocol)
         datasets = sorted({sample.dataset for sample in self.samples if sample.protocol == protocol})
         groups: dict[str, str | None] = {"full": None}
         groups |= {name: name for name in datasets} if len(datasets) > 1 else {}
         return {name: self._scores(self.of(protocol, dataset)) for name, dataset in groups.items()}
 
     def confusion(self, protocol: str, dataset: str | None = None) -> Any:
-        """(C, C) counts over all seeds; rows are true classes."""
+        """(C, C) counts over all seeds; rows are true classes.
+
+        Raises:
+            InputError: the run has no such protocol or data set.
+        """
         answers = [sample for of_seed in self.of(protocol, dataset) for sample in of_seed]
         return confusion_matrix(
             [sample.truth for sample in answers], [sample.prediction for sample in answers], len(self.classes)
@@ -144,7 +163,11 @@ class FinishedRun:
         Returns:
             For "uf1" and "uar" the difference and the ends of its 95 % interval. Empty if the two have different
             samples or classes, or if a sample has no subject.
+
+        Raises:
+            InputError: a run has no such protocol, or ``other`` is not what `read_run` returns.
         """
+        refuse_type("other", other, FinishedRun, "what htnet.evaluation.read_run returns")
         mine, theirs = self.of(protocol), other.of(of_other)
         if self.classes != other.classes or _known(mine[0]) != _known(theirs[0]):
             return {}
@@ -159,11 +182,23 @@ class FinishedRun:
         return found
 
     def reliability(self, protocol: str) -> dict[str, Reliability]:
-        """Reliability of the raw probabilities, and for folds also after the temperature fitted on the others."""
+        """Reliability of the raw probabilities, and for folds also after the temperature fitted on the others.
+
+        Raises:
+            InputError: the run has no such protocol.
+        """
+        self._check(protocol)
         if self.trained:
             return LosoResult(self.summary, self.samples, self.root).reliability(protocol)
         (answers,) = self.of(protocol)
         return {"raw": reliability([one.truth for one in answers], [one.probabilities for one in answers])}
+
+    def _check(self, protocol: str, dataset: str | None = None) -> None:
+        if protocol not in self.protocols:
+            raise InputError(f"The run has no protocol {protocol!r}; it has {', '.join(self.protocols)}.")
+        datasets = {sample.dataset for sample in self.samples}
+        if dataset is not None and dataset not in datasets:
+            raise InputError(f"The run has no data set {dataset!r}. {did_you_mean(dataset, datasets)}")
 
     def _scores(self, seeds: Sequence[Sequence[SampleResult]]) -> GroupScores:
         each = [score([s.truth for s in one], [s.prediction for s in one], len(self.classes)) for one in seeds]

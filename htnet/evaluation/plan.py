@@ -99,10 +99,11 @@ class EvaluationPlan(Checked):
         super().__post_init__()
         if self.engine == "local":  # the devices of other machines are not known here
             object.__setattr__(self, "device", named_device(self.device))
-        object.__setattr__(self, "protocols", _listed(self.protocols))
+        chosen = self.protocols
+        object.__setattr__(self, "protocols", _listed(chosen))
         refuse_unknown(self.protocols, PROTOCOLS, "protocol")
         if not self.protocols:
-            raise InputError(f"No protocol was given. Known: {', '.join(PROTOCOLS)}.")
+            raise InputError(f"protocols is {chosen!r}; give a list of one or more of {', '.join(PROTOCOLS)}.")
         if self.subjects is not None:
             subjects = _listed(self.subjects)
             if not subjects or not all(isinstance(subject, str) for subject in subjects):

@@ -142,7 +142,12 @@ def get_entry(name: str) -> ModelEntry:
     Raises:
         UnknownModelError: no such name; the message gives the nearest ones.
     """
-    if not isinstance(name, str) or name not in MODELS:
+    if not isinstance(name, str):
+        raise UnknownModelError(
+            f"The model is of type {type(name).__name__}; give the name of a registered model, such as 'htnet_small'. "
+            "A model of your own gets a name with htnet.register_model."
+        )
+    if name not in MODELS:
         raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(name, MODELS)}{name_hint(str(name))}")
     entry: ModelEntry = MODELS[name]
     return entry

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -207,6 +208,11 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
     """
     if isinstance(recipe, Recipe):
         chosen = recipe
+    elif not isinstance(recipe, (str, PathLike)):
+        raise RecipeError(
+            f"The recipe is of type {type(recipe).__name__}; give the name of one, the path to a .json file, or a "
+            "Recipe: get_recipe('default', epochs=5) changes single fields."
+        )
     elif str(recipe) in RECIPES:
         chosen = RECIPES[str(recipe)]
     elif str(recipe).endswith(".json"):

@@ -336,3 +336,27 @@ def test_clips_come_back(tmp_path):
         read_manifest(write(tmp_path, "sample,flow,clip_last\na,1.png,7\n", ["1.png"]))
     with pytest.raises(ManifestError, match="line 2, onset"):  # only clips may be folders
         read_manifest(write(tmp_path, "sample,onset,apex\na,clips,2.png\n"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("0", "1", "2"), "0 is negative, 1 is positive, 2 is surprise. If they mean"),
+        (("1", "2", "1"), "0 is negative, 1 is positive, 2 is surprise. No sample has the label 0. If they mean"),
+        (("0", "1.0", ""), "No sample has the label 2."),
+        (("0", "positive", "surprise"), "2 is surprise. If they mean"),
+        (("negative", "positive", "surprise"), None),
+        (("", "", ""), None),
+    ],
+)
+def test_numbers_as_labels_are_noted_with_their_meaning(labels, said, tmp_path):
+    rows = [f"s{i},p{i},{label},a.png" for i, label in enumerate(labels)]
+    path = tmp_path / "samples.csv"
+    path.write_text("\n".join(["sample,subject,label,flow", *rows, ""]), "utf-8")
+    notes = read_manifest(path, check_files=False).notes
+    assert len(notes) == (said is not None)
+    assert said is None or said in notes[0]
+    assert not read_manifest(path, ["negative", "positive", "surprise"], check_files=False).notes
+    stated = [f"{row},negative|positive|surprise" for row in rows]
+    path.write_text("\n".join(["sample,subject,label,flow,classes", *stated, ""]), "utf-8")
+    assert not read_manifest(path, check_files=False).notes

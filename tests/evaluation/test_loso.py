@@ -265,7 +265,7 @@ def test_subjects_are_refused_where_no_subject_is_left_out_alone(manifest, tmp_p
     ("options", "message"),
     [
         ({"protocols": ["lst"]}, "Unknown protocol: 'lst'. Did you mean 'last'"),
-        ({"protocols": []}, "No protocol"),
+        ({"protocols": []}, "protocols is"),
         ({"seeds": 0}, "seeds is 0"),
         ({"seeds": [1, 1]}, "distinct"),
         ({"held_out": 1.0}, "held_out is 1.0"),

@@ -7,7 +7,7 @@ import torch
 
 import htnet
 from htnet.core.errors import ModelError, UnknownModelError, UnknownWeightsError, WeightsError
-from htnet.models import HTNet, create_model, is_model, list_models
+from htnet.models import HTNet, create_model, get_entry, is_model, list_models
 
 
 def same(a, b):
@@ -75,7 +75,8 @@ def test_settings_of_trained_weights():
         (lambda: create_model("htnet_tiny", pretrained=0), ModelError, "pretrained is 0; give True, False"),
         (lambda: create_model("htnet_small", pretrained=True, in_chans=1), ModelError, "do not fit channels=1"),
         (lambda: create_model("htnet_tiny", in_chans="3"), ModelError, "channels is '3'"),
-        (lambda: create_model(["htnet_tiny"]), UnknownModelError, "Unknown model"),
+        (lambda: create_model(["htnet_tiny"]), UnknownModelError, "The model is of type list; give the name"),
+        (lambda: get_entry(create_model("flow_mlp")), UnknownModelError, "The model is of type FlowMLP; give the name"),
         (lambda: create_model("flow_mlp", in_chans=1), ModelError, "u_channel=None if it is none"),
         (lambda: htnet.load_pretrained(None), WeightsError, "not as an object of type NoneType"),
         (lambda: htnet.load_pretrained(create_model("htnet_tiny")), WeightsError, "It is a model already"),

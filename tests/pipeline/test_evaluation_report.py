@@ -480,3 +480,24 @@ def test_files_are_not_overwritten_and_names_are_checked(run):
 
 def test_a_run_is_named_by_its_summary_too(run):
     assert htnet.report(run / "summary.json") == run / "report.html"
+
+
+def test_protocols_and_data_sets_that_a_run_lacks_are_named(made):
+    run = read_run(made / "run")
+    for ask in (
+        lambda: run.of("best"),
+        lambda: run.scores("best"),
+        lambda: run.confusion("best"),
+        lambda: run.leaks("best"),
+        lambda: run.reliability("best"),
+        lambda: run.difference("best", run, run.main),
+        lambda: run.difference(run.main, run, "best"),
+    ):
+        with pytest.raises(InputError, match=f"The run has no protocol 'best'; it has {', '.join(run.protocols)}"):
+            ask()
+    for ask in (run.of, run.confusion):
+        with pytest.raises(InputError, match="The run has no data set 'nowhere'"):
+            ask(run.main, "nowhere")
+    for other in (str(made), made, None):
+        with pytest.raises(InputError, match="give what htnet.evaluation.read_run returns"):
+            run.difference(run.main, other, run.main)

@@ -65,3 +65,9 @@ def test_recipes_of_committed_runs_can_be_read(file):
     run = ROOT / "benchmarks" / "results" / f"loso_flow_mlp_{file.stem}.json"
     if run.is_file():
         assert Recipe.from_dict(json.loads(run.read_text("utf-8"))["run"]["recipe"]) == recipe
+
+
+@pytest.mark.parametrize("recipe", [{"epochs": 1}, ["default"], None, 3, Recipe])
+def test_what_is_no_recipe_is_named_by_its_type(recipe):
+    with pytest.raises(RecipeError, match=f"The recipe is of type {type(recipe).__name__}; give the name of one"):
+        get_recipe(recipe)
