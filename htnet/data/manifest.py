@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.csv_files import csv_text, formula_error, no_value
-from htnet.core.emotions import meant
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean, refuse_type
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import door_of, hint
@@ -25,6 +23,15 @@ from htnet.core.identity import check_files, check_identities, is_named, refuse_
 from htnet.core.paths import as_path
 from htnet.core.types import EMOTIONS
 from htnet.core.words import listed
+from htnet.data.class_names import (
+    CLASS_MARK,
+    EMOTIONS_BY_KEY,
+    INDEX,
+    class_names,
+    class_of,
+    is_number,
+    numbers_as_labels,
+)
 from htnet.data.degenerate import check_choice, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
@@ -45,13 +52,6 @@ _RARE = ("clip", "clip_first", "clip_last", "motion", "image", "split", "action_
 SPLITS = ("train", "val", "test")
 #: Values of the column ``apex_source``; "" means that the apex is annotated, or that its source is unknown.
 APEX_SOURCES = ("", "middle")
-#: Separator of the names in the column ``classes``.
-CLASS_MARK = "|"
-#: A class index or frame number in a table; spreadsheet programs and pandas write "1.0" or "1,0" in columns with empty
-#: cells. "1.000" and "1,000" may be thousands.
-_INDEX = re.compile(r"([0-9]+)([.,](?!000$)0+)?")
-_NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([.,]|[eE][+-]?[0-9]+)?")
-_EMOTIONS_BY_KEY = {name.casefold(): name for name in EMOTIONS}
 
 
 @dataclass(frozen=True)
@@ -324,7 +324,7 @@ class Manifest:
         labels = {s.label for s in self.samples if s.label is not None}
         plain = EMOTIONS if labels <= set(EMOTIONS) else tuple(sorted(labels))
         ambiguous = len({label.casefold() for label in labels}) < len(labels) or any(
-            label not in EMOTIONS and (_is_number(label) or no_value(label) or label.casefold() in _EMOTIONS_BY_KEY)
+            label not in EMOTIONS and (is_number(label) or no_value(label) or label.casefold() in EMOTIONS_BY_KEY)
             for label in labels
         )
         if self.classes == plain and not ambiguous:
@@ -393,10 +393,10 @@ def read_manifest(
                     f"{path}, line {line}: {name} is {cell.strip()!r}, the error of a formula in the spreadsheet. "
                     "Correct the formula, or empty the cell."
                 )
-    names = _class_names(path, rows, classes)
+    names = class_names(path, rows, classes)
     lines: dict[str, int] = {}
     samples: list[Sample] = []
-    notes = [] if classes is not None else _numbers_as_labels(path, rows)
+    notes = [] if classes is not None else numbers_as_labels(path, rows)
     for line, row in rows:
         sample = _sample(path, line, row, names)
         if sample.action_units:
@@ -476,83 +476,11 @@ def check_indices(indices: Sequence[int], manifest: Manifest) -> None:
         raise ManifestError(f"{manifest.source}: index {twice[0]} is given more than once; give distinct ones.")
 
 
-def _class_names(
-    path: Path, rows: Sequence[tuple[int, dict[str, str]]], classes: Sequence[str] | None
-) -> tuple[str, ...]:
-    if classes is not None:
-        if isinstance(classes, str) or not classes:
-            raise ManifestError(f"classes is {classes!r}; give a list of class names.")
-        return tuple(classes)
-    written = {text: line for line, row in reversed(rows) if (text := row.get("classes", "").strip())}
-    if written:
-        return _written_classes(path, rows, written)
-    labels = {text: line for line, row in reversed(rows) if (text := row.get("label", "").strip())}
-    if all(_class_of(label, EMOTIONS) is not None for label in labels):
-        return EMOTIONS
-    for label, line in labels.items():
-        if _is_number(label):
-            raise ManifestError(
-                f"{path}, line {line}: label {label!r} is a number, but the classes are not known. Give "
-                "classes=[...], or write class names."
-            )
-        if why := no_value(label):
-            raise ManifestError(
-                f"{path}, line {line}: the label {label!r} {why}. Leave the cell empty if the sample has no label; if "
-                f"it is a class, list it in the column 'classes' ({CLASS_MARK.join(sorted(labels))!r} in every row), "
-                "or give classes=[...]."
-            )
-        alike = [other for other in labels if other != label and other.casefold() == label.casefold()]
-        if alike:
-            raise ManifestError(
-                f"{path}, line {line}: label {label!r} differs from {alike[0]!r} only in case. Use one spelling."
-            )
-    counts = Counter(row.get("label", "").strip() for _, row in rows)
-    for label, line in sorted(labels.items(), key=lambda item: (counts[item[0]], item[1])):
-        if other := meant(label, labels):
-            there = f"which {counts[other]} have" if other in counts else "which is the name of an emotion"
-            raise ManifestError(
-                f"{path}, line {line}: the label {label!r} ({counts[label]} of {len(rows)} samples) may be {other!r}, "
-                f"{there}. Correct it, or, if both are classes, list them in the column 'classes' "
-                f"({CLASS_MARK.join(sorted(labels))!r} in every row), or give classes=[...]."
-            )
-    return tuple(sorted(labels))
-
-
-def _numbers_as_labels(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> list[str]:
-    """A note if labels are numbers and nothing states the classes: many tables count from 1, or in another order."""
-    labels = {row.get("label", "").strip() for _, row in rows}
-    numbers = {int(found[1]) for label in labels if (found := _INDEX.fullmatch(label))}
-    if not numbers or any(row.get("classes", "").strip() for _, row in rows):
-        return []
-    meaning = ", ".join(f"{i} is {name}" for i, name in enumerate(EMOTIONS))
-    absent = [str(i) for i in range(len(EMOTIONS)) if i not in numbers and EMOTIONS[i] not in labels]
-    without = f" No sample has the label {' or '.join(absent)}." if absent else ""
-    return [
-        f"{path}: labels are numbers, and were read as class indexes: {meaning}.{without} If they mean something else, "
-        "write the names of the classes."
-    ]
-
-
-def _written_classes(
-    path: Path, rows: Sequence[tuple[int, dict[str, str]]], written: dict[str, int]
-) -> tuple[str, ...]:
-    """The names in the column ``classes``, which must be the same in every row."""
-    first, *others = sorted(written, key=written.__getitem__)
-    empty = [line for line, row in rows if not row["classes"].strip()]
-    if others or empty:
-        line, text = (empty[0], "") if empty else (written[others[0]], others[0])
-        raise ManifestError(f"{path}, line {line}: classes is {text!r} here, but {first!r} elsewhere. Use the same.")
-    names = tuple(name.strip() for name in first.split(CLASS_MARK))
-    if not all(names):
-        raise ManifestError(f"{path}, line {written[first]}: classes is {first!r}; put {CLASS_MARK!r} between names.")
-    return names
-
-
 def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:
     names = ("sample", "dataset", "subject", "clip_first", "clip_last", "split", "action_units", "apex_source")
     text = {name: row.get(name, "").strip() for name in names}
     for name in ("clip_first", "clip_last"):  # pandas writes "3.0" in a column with empty cells
-        if (number := _INDEX.fullmatch(text[name])) is not None:
+        if (number := INDEX.fullmatch(text[name])) is not None:
             text[name] = number[1]
     # Blanks inside and at the end of file names are kept: published names have them.
     files = {name: path.parent / as_there(path.parent, row[name]) for name in PATH_COLUMNS if row.get(name, "").strip()}
@@ -567,32 +495,11 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
     if not {"onset", "flow", "image"} & files.keys():
         raise ManifestError(f"{where} has no files. Give onset and apex, or flow, or image.")
     label = row.get("label", "").strip()
-    known = _class_of(label, classes)
+    known = class_of(label, classes)
     if label and known is None:
         raise ManifestError(f"{where} has the unknown label {label!r}. {did_you_mean(label, classes)}")
     found: dict[str, Any] = {**text, **files}
     return Sample(label=known, **found)
-
-
-def _class_of(label: str, classes: tuple[str, ...]) -> str | None:
-    """The class that a label names, by name or index; None if it names none.
-
-    The names of `EMOTIONS` are known in any case. If names of classes are numbers, labels are names and not indexes.
-    """
-    if label in classes:
-        return label
-    index = _INDEX.fullmatch(label)
-    if index is not None:
-        if any(map(_is_number, classes)):
-            return index[1] if index[1] in classes else None
-        return classes[int(index[1])] if len(index[1]) < 10 and int(index[1]) < len(classes) else None
-    emotion = _EMOTIONS_BY_KEY.get(label.casefold())
-    return emotion if emotion in classes else None
-
-
-def _is_number(label: str) -> bool:
-    """Whether a label is a number."""
-    return label.isdecimal() or _NUMBER.fullmatch(label) is not None
 
 
 def _relative(file: Path | None, folder: Path) -> str:
