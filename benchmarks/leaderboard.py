@@ -189,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--estimate", action="store_true", help="only measure and keep the hours of each row")
     parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
     args = parser.parse_args(arguments)
+    if args.seeds < 1:
+        parser.error(f"--seeds is {args.seeds}; give 1 or more")
     try:
         if not args.table:
             _train_all(args)

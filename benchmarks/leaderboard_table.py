@@ -94,7 +94,8 @@ def seeds_of(found: dict[str, Any]) -> int:
 def _name(row: Row, found: dict[str, Any]) -> list[str]:
     """Model and recipe; the recipe with what differs from other rows: precision, number of seeds."""
     whose = "the paper’s" if row.paper else "ours"
-    fewer_bits = "" if row.precision == "float32" else f", in {row.precision}"
+    precision = found["recipe"].get("precision", "float32")  # as it was trained, not as it would be now
+    fewer_bits = "" if precision == "float32" else f", in {precision}"
     count = seeds_of(found)
     seeds = "" if count >= SEEDS or row.model == "svm" else f", {count} seed{'s' if count > 1 else ''}"
     return [f"{row.family} (`{row.model}`)", f"`{row.recipe}`, {whose}{fewer_bits}{seeds}"]

@@ -106,7 +106,7 @@ def test_rows_on_ten_people_stand_apart():
         }
         entry["calibration"] = {"raw": {"expected_calibration_error": 0.1}}
         protocols = dict.fromkeys(kept["predicted"], entry)
-        found[name] = {"answers": kept, "protocols": protocols, "parameters": 5, "ms_an_image": 1.0}
+        found[name] = {"answers": kept, "protocols": protocols, "parameters": 5, "ms_an_image": 1.0, "recipe": {}}
     above, below = leaderboard_table.table(found).split("Rows in bold")
     assert "`ststnet`" in above
     assert "MHSSA" not in above
@@ -184,19 +184,19 @@ def test_published_scores_are_compared_with_the_leaking_interval():
     row = ROWS["ststnet-default"]
     uf1, uar = row.published.scores[0]
     for low, high, where in ((uf1 - 0.01, uf1, "inside"), (uf1, uf1 + 0.01, "inside"), (uf1 + 0.01, 1, "outside")):
-        entry = {"interval": {"full": {"uf1": [low, high]}}}
-        assert leaderboard_table._published(row, entry) == f"{uf1:g} / {uar:g}, {where}"
-    assert leaderboard_table._published(ROWS["flow_mlp-mixed"], entry) == "–"
+        assert leaderboard_table._published(row, (low, high)) == f"{uf1:g} / {uar:g}, {where}"
+    assert leaderboard_table._published(ROWS["flow_mlp-mixed"], (0, 1)) == "–"
 
 
 def test_a_row_in_fewer_bits_or_seeds_says_so():
-    def told(name, seeds):
-        found = {"answers": {"predicted": {"last": dict.fromkeys(map(str, range(seeds)), "")}}}
-        return leaderboard_table._name(ROWS[name], found)[1]
+    def told(name, seeds, **recipe):
+        answers = {"predicted": {"last": dict.fromkeys(map(str, range(seeds)), "")}}
+        return leaderboard_table._name(ROWS[name], {"answers": answers, "recipe": recipe})[1]
 
     bits = next(row.name for row in ROWS.values() if row.precision == "bfloat16")
-    assert told(bits, 3).endswith(", in bfloat16")
-    assert told(bits, 1).endswith(", in bfloat16, 1 seed")
+    assert told(bits, 3, precision="bfloat16").endswith(", in bfloat16")
+    assert told(bits, 1, precision="bfloat16").endswith(", in bfloat16, 1 seed")
+    assert "bfloat16" not in told(bits, 1, precision="float32"), "it was trained before the row was changed"
     assert told("ststnet-default", 2).endswith("ours, 2 seeds")
     assert told("ststnet-default", 3).endswith("ours")
     assert told("svm-cells", 1).endswith("ours")

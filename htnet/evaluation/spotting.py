@@ -278,6 +278,8 @@ def evaluate_spotting(
     one_of(UNITS).check("unit", unit)
     least = exact_threshold(iou)
     classes = None if classes is None else class_names(classes)
+    if classes is not None and len({_key(name) for name in classes}) < len(classes):
+        raise InputError(f"classes is {classes!r}; list each emotion once: case makes no difference.")
     given = events_by_name(predicted, "predicted")
     _check_names(recordings, given)
     answers = {recording.name: given.get(recording.name, ()) for recording in recordings}

@@ -75,6 +75,8 @@ def test_the_case_of_emotions_makes_no_difference():
     truth = [Recording("a", (micro(0, 9, label="happiness"), micro(20, 29, label="sadness")))]
     answers = {"a": [micro(0, 9, label="Happiness"), micro(20, 29, label="SADNESS ")]}
     assert evaluate_spotting(truth, answers).micro.strs == 1.0
+    with pytest.raises(InputError, match=r"classes is \('Happiness', 'happiness'\); list each emotion once"):
+        evaluate_spotting(truth, answers, classes=["Happiness", "happiness"])
     shown = evaluate_spotting(truth, answers, classes=["Happiness", "Sadness", "Anger"]).micro.recognition
     assert (shown.classes, shown.accuracy) == (("Happiness", "Sadness", "Anger"), 1.0)
     mixed = [Recording("a", (micro(0, 9, label="Happiness"), micro(20, 29, label="happiness")))]
