@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import ManifestError
+from htnet.core.errors import InputError, ManifestError
 from htnet.core.paths import as_path
 from htnet.core.types import Float64Array
 from htnet.core.warn import warn_user
@@ -81,6 +81,8 @@ def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
     Raises:
         InputError: a text cannot be parsed.
     """
+    if isinstance(annotations, str):
+        raise InputError(f"annotations is {annotations!r}; give a list with one text for each sample.")
     rows = [active_regions(text) for text in annotations]
     active = np.array(rows, dtype=np.float64).reshape(-1, len(REGION_UNITS))
     together = active.T @ active

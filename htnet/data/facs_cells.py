@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_type
 from htnet.core.facs import ACTION_UNITS, DESCRIBED, DESCRIPTORS, MOVEMENTS
 
 #: Cells that mean that the sample is not annotated. CASME II (2014) has "?", CAS(ME)^2 "NULL" and "null".
@@ -128,6 +128,7 @@ def parse_annotation(text: str) -> Annotation:
         InputError: a term has another form, or FACS has no such code; the message says what to write. This includes
             cells that a spreadsheet program has converted to a number or a date, such as "2.00E+01".
     """
+    refuse_type("An annotation of action units", text, str, "a text such as '4+7' or 'L12'")
     plain = text.translate(_PLAIN).strip()
     if plain.casefold() in NOT_ANNOTATED:
         return Annotation(annotated=False)

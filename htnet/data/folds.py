@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from htnet.core.errors import InputError, ManifestError
-from htnet.core.fields import whole
+from htnet.core.errors import ManifestError
+from htnet.core.fields import real, whole
 from htnet.core.identity import check_files, refuse_unnamed
 from htnet.core.words import listed
-from htnet.data.manifest import Manifest, check_indices
+from htnet.data.manifest import Manifest, check_indices, check_manifest, sample_indices
 
 Key = tuple[str, str]
 #: Maximum length of a fold name in characters; file systems allow 255 bytes, and the name becomes part of file names.
@@ -52,6 +51,7 @@ def leave_one_subject_out(manifest: Manifest) -> tuple[Fold, ...]:
     Raises:
         ManifestError: samples have no subject, two subjects share a file, or there are fewer than two subjects.
     """
+    check_manifest(manifest)
     members = _by_subject(manifest, range(len(manifest)))
     if len(members) < 2:
         raise ManifestError(
@@ -74,6 +74,7 @@ def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
         ManifestError: samples have no data set, two subjects or data sets share a file, or there are fewer than two
             data sets.
     """
+    check_manifest(manifest)
     without = [s.sample for s in manifest if not s.dataset]
     if without:
         raise ManifestError(
@@ -117,6 +118,7 @@ def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ..
         ManifestError: there are fewer subjects than folds, samples have no subject or label, or two subjects share a
             file.
     """
+    check_manifest(manifest)
     whole(ge=2).check("folds", folds)
     members = _by_subject(manifest, range(len(manifest)))
     if len(members) < folds:
@@ -151,6 +153,7 @@ def fixed_split(manifest: Manifest) -> tuple[Fold, ...]:
     Raises:
         ManifestError: one of the two splits has no samples, one of their samples has no subject, or they share a file.
     """
+    check_manifest(manifest)
     train, test = (manifest.split(name) for name in ("train", "test"))
     number = {sample.sample: i for i, sample in enumerate(manifest)}
     sides = [tuple(sorted(number[sample.sample] for sample in part)) for part in (train, test)]
@@ -186,9 +189,9 @@ def hold_out_subjects(
         ManifestError: samples have no subject, two subjects share a file, an index does not exist, or no data set has
             two subjects.
     """
-    if not 0 < fraction < 1:
-        raise InputError(f"fraction is {fraction}; give a fraction between 0 and 1.")
-    chosen = [operator.index(i) for i in indices]
+    check_manifest(manifest)
+    real(gt=0, lt=1).check("fraction", fraction)
+    chosen = sample_indices(indices)
     check_indices(chosen, manifest)
     of_dataset = defaultdict(list)
     for key in _by_subject(manifest, chosen):

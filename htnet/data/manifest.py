@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -163,6 +163,14 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Check that samples and classes are unique and labels are classes."""
+        for what, kind, cure in (("samples", Sample, "a list of Sample"), ("classes", str, "a list of class names")):
+            given = getattr(self, what)
+            if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+                raise ManifestError(f"{self.source}: {what} is of type {type(given).__name__}; give {cure}.")
+            found = tuple(given)
+            for number, one in enumerate(found):
+                refuse_type(f"{what}[{number}]", one, kind, cure, ManifestError)
+            object.__setattr__(self, what, found)
         for what, names in (("class", self.classes), ("sample", [s.sample for s in self.samples])):
             for name, count in Counter(names).items():
                 if count > 1:
@@ -251,7 +259,7 @@ class Manifest:
         Raises:
             ManifestError: an index is out of range, or given twice.
         """
-        chosen = [operator.index(i) for i in indices]
+        chosen = sample_indices(indices)
         check_indices(chosen, self)
         return replace(self, samples=tuple(self.samples[i] for i in chosen))
 
@@ -335,6 +343,22 @@ class Manifest:
                 "and without surrounding blanks."
             )
         return {"classes": CLASS_MARK.join(self.classes)}
+
+
+def check_manifest(manifest: object, name: str = "manifest") -> None:
+    """Refuse what is not a `Manifest`; the message says how to get one.
+
+    Args:
+        manifest: what the user gave.
+        name: name of the argument.
+
+    Raises:
+        ManifestError: it is a path, a list of samples, or anything else.
+    """
+    if isinstance(manifest, (str, os.PathLike)):
+        raise ManifestError(f"{name} is a path, {str(manifest)!r}. Read it first: htnet.data.open_data(path).")
+    cure = "what htnet.data.open_data or read_manifest returns; samples as Manifest(samples, classes)"
+    refuse_type(name, manifest, Manifest, cure, ManifestError)
 
 
 def read_manifest(
@@ -464,6 +488,27 @@ def _refuse_other(path: Path) -> None:
 
 def _is_there(path: Path, column: str) -> bool:
     return os.path.isfile(path) or (column == "clip" and os.path.isdir(path))
+
+
+def sample_indices(indices: object) -> list[int]:
+    """Indices of samples that a user gave, as a list of integers.
+
+    Raises:
+        ManifestError: they are not integers; booleans, as in a mask, are not.
+    """
+    cure = "give whole numbers, such as those of a fold's train and test"
+    given: Any = indices
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise ManifestError(f"Indices of samples are {given!r:.60}; {cure}.")
+    found = []
+    for one in given:
+        try:
+            if isinstance(one, (bool, np.bool_)):
+                raise TypeError
+            found.append(operator.index(one))
+        except TypeError:
+            raise ManifestError(f"An index of a sample is {one!r:.60}; {cure}.") from None
+    return found
 
 
 def check_indices(indices: Sequence[int], manifest: Manifest) -> None:

@@ -300,6 +300,11 @@ def face_asymmetry(
 
 def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample: str) -> Landmarks | Landmarks68:
     if not isinstance(landmarks, (Landmarks, Landmarks68)):
+        if not callable(landmarks):
+            raise LandmarkError(
+                f"landmarks is of type {type(landmarks).__name__}; give htnet.types.Landmarks or Landmarks68, or a "
+                "landmarker, such as htnet.palsy.palsy_landmarker('yunet')."
+            )
         landmarks = landmarks_68(landmarks, frame, sample) if finds_68(landmarks) else landmarks(frame, sample)
     if isinstance(landmarks, Landmarks68) and landmarks.estimated:
         raise LandmarkError(

@@ -20,6 +20,7 @@ from htnet.core.limits import sha256_of
 from htnet.core.paths import as_path
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
+from htnet.data.manifest import check_manifest
 from htnet.data.prepare import prepared_spec
 from htnet.data.prepare.keys import Parts, as_json, describe, libraries
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
@@ -142,6 +143,7 @@ def prepare_faces(
         RunError: another process is preparing into ``out``.
         HtnetError: nothing can be prepared in this way, for example because the model of a detector cannot be found.
     """
+    check_manifest(manifest)
     check_bit_depth(bit_depth)
     folder = PreparedFolder(as_path(out, "out"), {FACES: ".png"}, "faces aligned")
     finder = LazyLandmarker(landmarks, partial(palsy_landmarker, spec=spec))

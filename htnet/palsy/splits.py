@@ -12,7 +12,7 @@ import numpy.typing as npt
 from htnet.core.errors import InputError, ManifestError
 from htnet.core.identity import check_files, refuse_unnamed
 from htnet.data import Manifest
-from htnet.data.manifest import SPLITS
+from htnet.data.manifest import SPLITS, check_manifest
 
 Counts = npt.NDArray[np.float64]
 
@@ -38,6 +38,7 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
         InputError: the fractions are invalid.
         ManifestError: samples have no subject, two patients share an image, or there are fewer patients than splits.
     """
+    check_manifest(manifest)
     train = round(1 - test - val, 9)
     if not (test >= 0 and val >= 0 and train >= 0):
         raise InputError(f"test is {test!r} and val {val!r}; give fractions of 0 or more, together at most 1.")

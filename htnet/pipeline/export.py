@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any
 
 from htnet.core.csv_files import CsvWriter
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_type
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.paths import as_path
 from htnet.core.schema import document, to_json_line
@@ -26,6 +26,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
         OverwriteError: the file exists and ``overwrite`` is not given.
     """
     path = as_path(path, "path")
+    refuse_type("spotting", spotting, Spotting, "what htnet.preprocess.spot returns, or prediction.spotting of a video")
     check_outputs(path, overwrite=overwrite)
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         writer = CsvWriter(file, "\r\n")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from htnet._version import __version__
+from htnet.core.errors import refuse_type
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
 from htnet.core.files import check_outputs, write_text
 from htnet.core.provenance import restriction
@@ -57,6 +58,7 @@ def write_report(found: Analysis, path: str | PathLike[str], *, faces: bool = Tr
         OverwriteError: the file exists and ``overwrite`` is not given.
         InputError: the name has another ending, or the file cannot be written.
     """
+    refuse_type("found", found, Analysis, "what htnet.analyze returns, and the path after it")
     path = check_name(path)
     check_outputs(path, overwrite=overwrite)
     write_text(path, report_text(found, faces=faces))

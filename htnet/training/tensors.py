@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from htnet.core.deprecated import renamed_attributes
-from htnet.core.errors import ManifestError, RecipeError, refuse_unknown
+from htnet.core.errors import ManifestError, RecipeError, refuse_type, refuse_unknown
 from htnet.core.hints import hint, how, prepare_manifest
 from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec
 from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
+from htnet.data.manifest import check_manifest
 from htnet.data.prepared import resolve_spec
 from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs, reads_motion
 from htnet.preprocess import PUBLISHED_CHANNELS, Landmarker, crop_regions, estimate_68
@@ -282,6 +283,8 @@ def load_flow_set(
             are named).
         FrameError, FlowError, LandmarkError: a sample cannot be read; the message names it.
     """
+    check_manifest(manifest)
+    refuse_type("spec", spec, PreprocessSpec, "model.preprocess_spec, or htnet.training.spec_for(model)")
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
     _refuse_unprepared(manifest, landmarker)
     spec = resolve_spec(manifest, spec)

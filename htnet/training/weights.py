@@ -18,6 +18,7 @@ from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
+from htnet.data.manifest import check_manifest
 from htnet.data.published import with_differences
 from htnet.hub import save_pretrained
 from htnet.hub.folder import check_weights_folder, checked_temperature
@@ -92,6 +93,7 @@ def train_weights(
         WeightsError: manifest and data have different numbers of samples, or the temperature is not positive and
             finite.
     """
+    check_manifest(manifest)
     if len(manifest) != len(data):
         raise WeightsError(
             f"The manifest has {len(manifest)} samples, but the data have {len(data)}. Load them together."

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,21 @@ from htnet.core.errors import HtnetError, InputError, ManifestError
 from htnet.data import (
     Manifest,
     Sample,
+    au_cooccurrence,
     fixed_split,
     hold_out_subjects,
     k_folds,
     leave_one_dataset_out,
     leave_one_subject_out,
+    merge_composite,
+    parse_action_units,
+    parse_annotation,
     read_composite,
 )
+from htnet.export import write_curve, write_report
+from htnet.prepare import prepare
+from htnet.training import load_flow_set, train_weights
+from htnet.types import PreprocessSpec
 from tests.support.paths import COMPOSITE, needs_shared
 
 
@@ -277,3 +286,65 @@ def test_the_split_of_the_manifest():
     (fold,) = fixed_split(Manifest(samples, manifest.classes))
     for name, found in (("train", fold.train), ("test", fold.test)):
         assert list(found) == [i for i, s in enumerate(samples) if s.split == name]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("samples-flow", r"is a path, 'samples-flow'. Read it first: htnet.data.open_data\(path\)"),
+        (Path("samples.csv"), "is a path, 'samples.csv'"),
+        ([Sample("a")], "is of type list, not Manifest; give what htnet.data.open_data"),
+        (None, "is None, not Manifest"),
+    ],
+)
+def test_what_is_no_manifest_is_refused_wherever_one_is_taken(given, message, tmp_path):
+    takers = [
+        leave_one_subject_out,
+        leave_one_dataset_out,
+        k_folds,
+        fixed_split,
+        lambda it: hold_out_subjects(it, range(2), 0.5, 0),
+        lambda it: load_flow_set(it, PreprocessSpec()),
+        lambda it: train_weights(it, None, tmp_path / "weights"),
+        lambda it: prepare(it, tmp_path / "out"),
+        lambda it: merge_composite(casme2=it, samm=it, smic=it),
+    ]
+    for take in takers:
+        with pytest.raises(ManifestError, match=message):
+            take(given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_samples_and_classes_of_a_manifest():
+    assert Manifest([Sample("a", label="x")], ["x", "y"]) == Manifest((Sample("a", label="x"),), ("x", "y"))
+    for samples in (Sample("a"), [{"sample": "a"}], "a.csv", None):
+        with pytest.raises(ManifestError, match=r"samples(\[0\])? is "):
+            Manifest(samples)
+    for classes in ("abc", [0, 1], None):
+        with pytest.raises(ManifestError, match=r"classes(\[0\])? is "):
+            Manifest((Sample("a"),), classes)
+
+
+@pytest.mark.parametrize("indices", [[0, "1"], [0, 1.5], [True, False], [None], "01", 3])
+def test_indices_are_whole_numbers(indices):
+    manifest = Manifest((Sample("a", subject="p"), Sample("b", subject="q")))
+    for take in (manifest.subset, lambda it: hold_out_subjects(manifest, it, 0.5, 0)):
+        with pytest.raises(ManifestError, match="give whole numbers, such as those of a fold's train and test"):
+            take(indices)
+
+
+@pytest.mark.parametrize("text", [12, None, ["4", "7"]])
+def test_annotations_are_text(text):
+    for parse in (parse_annotation, parse_action_units):
+        with pytest.raises(InputError, match="give a text such as '4\\+7'"):
+            parse(text)
+    with pytest.raises(InputError, match="annotations is '4\\+7'; give a list"):
+        au_cooccurrence("4+7")
+
+
+def test_other_results_are_refused_with_the_cure(tmp_path):
+    with pytest.raises(InputError, match="give what htnet.analyze returns, and the path after it"):
+        write_report(tmp_path / "a.html", "found")
+    with pytest.raises(InputError, match="give what htnet.preprocess.spot returns"):
+        write_curve(tmp_path / "a.csv", "found")
+    assert not list(tmp_path.iterdir())

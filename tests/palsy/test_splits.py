@@ -3,11 +3,12 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 
-from htnet.core.errors import InputError, ManifestError
+from htnet.core.errors import InputError, LandmarkError, ManifestError
 from htnet.data import Manifest, Sample
-from htnet.palsy import SCHEMES, gaps, split_patients, split_table
+from htnet.palsy import SCHEMES, face_asymmetry, gaps, prepare_faces, split_patients, split_table
 
 NAMES = SCHEMES[6].names
 
@@ -98,3 +99,12 @@ def test_gaps_are_named():
     assert "class III: no images at all" in "\n".join(lines)
     missing = next(s for s in ("train", "test") if split_table(done)[s]["II"] == 0)
     assert f"class II: no images in {missing}" in lines
+
+
+def test_paths_and_names_of_landmarkers_are_refused_with_the_cure(tmp_path):
+    for take in (split_patients, lambda it: prepare_faces(it, tmp_path / "faces", "yunet")):
+        with pytest.raises(ManifestError, match=r"is a path, 'graded.csv'. Read it first"):
+            take("graded.csv")
+    with pytest.raises(LandmarkError, match=r"landmarks is of type str; give .*palsy_landmarker\('yunet'\)"):
+        face_asymmetry(np.zeros((64, 64, 3), np.uint8), "yunet")
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from htnet.core.errors import ManifestError
 from htnet.core.types import EMOTIONS
 from htnet.core.words import listed
 from htnet.data.datasets.keep import names_to_keep
-from htnet.data.manifest import Manifest, Sample
+from htnet.data.manifest import Manifest, Sample, check_manifest
 from htnet.data.published import COMPOSITE, OMITTED, RELABELED_2019, composite_list, with_differences
 
 
@@ -46,6 +46,7 @@ def merge_composite(
     given = {"casme2": casme2, "smic": smic, "samm": samm}
     parts = {name: given[name] for name in COMPOSITE}
     for name, part in parts.items():
+        check_manifest(part, name)
         others = sorted({s.dataset for s in part} - {name})
         if others or part.classes != EMOTIONS:
             raise ManifestError(

@@ -29,6 +29,7 @@ from htnet.core.hints import how
 from htnet.core.paths import as_path
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
+from htnet.data.manifest import check_manifest
 from htnet.data.prepare.keys import describe, source_key
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
 from htnet.data.prepare.workers import Preparation
@@ -98,6 +99,7 @@ def prepare(
         MissingExtraError: Ray is not installed.
         InputError: the landmarker cannot be sent to other processes.
     """
+    check_manifest(manifest)
     ran_by = make_engine(engine, address, workers)
     spec = spec or PreprocessSpec()
     if motion and not spec.clip_frames:
