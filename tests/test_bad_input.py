@@ -176,7 +176,7 @@ def test_no_face(model, command, tmp_path, rng):
         (json.dumps([[1, 2]] * 67), "or 68 in the order of iBUG 300-W"),
         (json.dumps([["a", 1]] * 5), "are not numbers"),
         ("[[NaN, 1], [3, 4], [5, 6], [7, 8], [9, 9]]", "contain NaN"),
-        (json.dumps((POINTS * 28 / 64 / 28).tolist()), "span a face of"),
+        (json.dumps((POINTS * 28 / 64 / 28).tolist()), "as fractions of width and height are"),
         (json.dumps((POINTS * 8).tolist()), "far outside"),
         (json.dumps(POINTS[:, ::-1].tolist()), "are not arranged like those of a face"),
     ],

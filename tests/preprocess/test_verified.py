@@ -427,3 +427,14 @@ def test_a_face_is_not_chosen_where_every_sample_has_its_own_points(command, two
     if command == "predict":
         (tmp_path / "some.csv").write_text(head + row.format("a", "points.json") + row.format("b", ""))
         succeed(*words, str(tmp_path / "some.csv"), "--face", "1")
+
+
+@pytest.mark.parametrize("size", [(300, 300), (300, 400)])
+def test_fractions_of_the_sides_are_no_pixels(size):
+    """MediaPipe returns them."""
+    frame = Frame(np.ascontiguousarray(np.pad(PORTRAIT, ((0, 0), (0, size[1] - 300), (0, 0)))), "portrait")
+    fractions = TRUE / [size[1], size[0]]
+    with pytest.raises(LandmarkError, match=rf"as fractions of width .* portrait: x times {size[1]}, y times 300\."):
+        verified(Landmarks(fractions, "file"), frame)
+    with pytest.raises(LandmarkError, match="as fractions of width and height are"):
+        Preprocessor(QUICK).pair(frame, frame, Landmarks(fractions, "file"))

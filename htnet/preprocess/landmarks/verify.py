@@ -45,6 +45,8 @@ _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
 _WHOLE = (640, 320, 160)
 #: How far outside the frame a point may lie, as a fraction of its sides; points further out belong to another picture.
 OUTSIDE = 0.25
+# Points that are all nearer to the upper left corner than this, px, are fractions: no face is that small.
+_FRACTIONS = 2
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
 SMALL_FACE = 20
 # A head tilted by more degrees than this causes a warning: YuNet's points are then off by 0.1 to 0.25 eye distances.
@@ -80,7 +82,7 @@ def verified(landmarks: Points, frame: Frame) -> Points:
 
     Raises:
         LandmarkError: the points are not arranged like a face's, are far from those of the detected face, or are px of
-            the frame at another size.
+            the frame at another size or fractions of its sides.
         PoseError: the face is a profile, is rotated differently from the points (like points in px of a picture before
             its EXIF orientation is applied), or is cut off by the frame's edge.
     """
@@ -92,8 +94,23 @@ def verified(landmarks: Points, frame: Frame) -> Points:
 
 
 def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> None:
-    """Raise `LandmarkError` if a point lies far outside an image of ``size`` (height, width) called ``source``."""
+    """Check that points lie in or near an image.
+
+    Args:
+        landmarks: the points, px.
+        size: height and width of the image.
+        source: name of the image, for messages.
+
+    Raises:
+        LandmarkError: a point lies far outside, or all are fractions of the sides, as MediaPipe returns them.
+    """
     height, width = size
+    if np.abs(landmarks.points).max() < _FRACTIONS:
+        raise LandmarkError(
+            f"The points from {landmarks.source} are all between {landmarks.points.min():g} and "
+            f"{landmarks.points.max():g}, as fractions of width and height are. Give pixels of {source}: x times "
+            f"{width}, y times {height}."
+        )
     for name, (x, y) in zip(POINT_NAMES, landmarks.points.tolist(), strict=True):
         if not (-OUTSIDE * width <= x <= (1 + OUTSIDE) * width and -OUTSIDE * height <= y <= (1 + OUTSIDE) * height):
             raise LandmarkError(
