@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeGuard
 
 import numpy as np
@@ -46,7 +47,7 @@ def crop_regions(images: torch.Tensor, points: torch.Tensor | npt.ArrayLike, lay
 
     Raises:
         InputError: an unknown layout, images that are not a tensor, or images or points of the wrong shape.
-        LandmarkError: the points are not real numbers, or a point is NaN or infinite.
+        LandmarkError: the points are not real numbers or are fractions of the sides, or a point is NaN or infinite.
     """
     refuse_unknown([layout], LAYOUTS, "layout")
     if not isinstance(images, torch.Tensor):
@@ -83,8 +84,15 @@ def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor
     half, side = size // 4, size // 2
     points = points.reshape(-1, 5, 2)[:, _CORNERS].double()
     # Exported and compiled code cannot branch on values.
-    if not torch.compiler.is_compiling() and not bool(torch.isfinite(points).all()):
-        raise LandmarkError("Points for the regions contain NaN or infinity; give finite pixels.")
+    if not torch.compiler.is_compiling():
+        largest = float(points.detach().abs().amax()) if points.numel() else math.nan
+        if points.numel() and not math.isfinite(largest):
+            raise LandmarkError("Points for the regions contain NaN or infinity; give finite pixels.")
+        if 0 < largest <= 1 and size > 8:
+            raise LandmarkError(
+                f"Points for the regions are at most {largest:g}, as fractions of the sides are. Give px of the flow "
+                f"image: times {size}."
+            )
     if layout == "anatomical":
         points = points.round()
     start = points.clamp(half, size - side + half).long() - half  # clamp, then truncate: both are >= 0

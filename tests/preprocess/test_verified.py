@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage.data import astronaut, camera, chelsea
 
@@ -20,12 +21,16 @@ from htnet.preprocess import (
     CachedLandmarker,
     PrecomputedLandmarks,
     Preprocessor,
+    RegionCropper,
     YuNetLandmarker,
+    crop_regions,
+    face_regions,
     fit_alignment,
     make_landmarker,
     motion_features,
     published_input,
     read_frame,
+    remove_head_motion,
     spot,
     verified,
 )
@@ -438,3 +443,15 @@ def test_fractions_of_the_sides_are_no_pixels(size):
         verified(Landmarks(fractions, "file"), frame)
     with pytest.raises(LandmarkError, match="as fractions of width and height are"):
         Preprocessor(QUICK).pair(frame, frame, Landmarks(fractions, "file"))
+
+
+def test_fractions_of_the_sides_of_a_flow_image_are_no_pixels():
+    fractions, images, uv = TRUE / 300, np.zeros((1, 3, 28, 28), np.float32), np.ones((2, 28, 28), np.float32)
+    for call in (
+        lambda: crop_regions(torch.from_numpy(images), fractions, "anatomical"),
+        lambda: RegionCropper(points=fractions),
+        lambda: remove_head_motion(uv, fractions),
+        lambda: face_regions(28, fractions),
+    ):
+        with pytest.raises(LandmarkError, match="as fractions of the sides are"):
+            call()

@@ -240,6 +240,8 @@ def _five(points: npt.ArrayLike) -> Float64Array:
             f"The points are {points!r}; give five finite [x, y] in px of the flow, in the order "
             f"{', '.join(POINT_NAMES)}."
         )
+    if np.abs(at).max() <= 1:
+        raise LandmarkError(f"The points are {points!r}, as fractions of the sides are; give px of the flow.")
     return at
 
 
