@@ -180,12 +180,20 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
     assert "Not trained yet (hours of one processor for each seed): `flow_mlp-mixed`" in text
 
 
-def test_published_scores_are_compared_with_the_leaking_interval():
+def test_published_scores_are_compared_with_both_intervals():
     row = ROWS["ststnet-default"]
     uf1, uar = row.published.scores[0]
-    for low, high, where in ((uf1 - 0.01, uf1, "inside"), (uf1, uf1 + 0.01, "inside"), (uf1 + 0.01, 1, "outside")):
-        assert leaderboard_table._published(row, (low, high)) == f"{uf1:g} / {uar:g}, {where}"
-    assert leaderboard_table._published(ROWS["flow_mlp-mixed"], (0, 1)) == "–"
+    includes, below, above = (uf1, uf1 + 0.01), (0, uf1 - 0.01), (uf1 + 0.01, 1)
+    for honest, leaking, where in (
+        (includes, above, "in `last`"),
+        (below, includes, "in `best_on_test`"),
+        (includes, includes, "in `last` and `best_on_test`"),
+        (below, above, "in none"),
+    ):
+        told = leaderboard_table._published(row, {"last": honest, "best_on_test": leaking})
+        assert told == f"{uf1:g} / {uar:g}, {where}"
+    assert leaderboard_table._published(row) == f"{uf1:g} / {uar:g}"
+    assert leaderboard_table._published(ROWS["flow_mlp-mixed"], {"last": (0, 1)}) == "–"
 
 
 def test_a_row_in_fewer_bits_or_seeds_says_so():

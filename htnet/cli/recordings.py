@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -72,12 +73,13 @@ def _evaluate(args: argparse.Namespace) -> None:
         raise InputError(f"{args.truth} contains the true events and is among the predictions. Give the predictions.")
     answers = found.of(truth.recordings, args.first_frame)
     scores = evaluate_spotting(truth.recordings, answers, iou=args.iou, unit=args.unit, classes=classes)
+    if not args.json:
+        show_warnings(scores.warnings)
+    for note in truth.notes:
+        print(f"note: {note}", file=sys.stderr if args.json else sys.stdout)
     if args.json:
         answer(args, scores.to_dict())
         return
-    show_warnings(scores.warnings)
-    for note in truth.notes:
-        print(f"note: {note}")
     show_scores(scores)
 
 

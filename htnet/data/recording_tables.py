@@ -360,6 +360,11 @@ def _number(row: Mapping[str, str], column: str, where: str) -> float | None:
 def _recording(row: Mapping[str, str], folder: Path, where: str) -> Recording:
     given = row["path"] or row["recording"]
     place = folder / as_there(folder, given)
+    if re.fullmatch(r"[1-9][.,]000", row["fps"]):
+        raise ManifestError(
+            f"{where}: fps is {row['fps']!r}, which may be {row['fps'][0]} or {row['fps'][0]}000. Write it without "
+            "zeros after the separator, or without the separator."
+        )
     fps = _number(row, "fps", where)
     frames = _frame(row["frames"], "frames", where) if row["frames"] else None
     known = place if row["path"] or os.path.exists(place) else None

@@ -69,6 +69,10 @@ def test_a_data_set_is_scored(tmp_path, capsys):
     said = capsys.readouterr().out
     assert lines(said)["overall"][:3] == ["2", "0", "0"]
     assert "note: " in said
+    assert main(["evaluate-spotting", *given, "--dataset=samm_lv", "--json"]) == 0
+    printed = capsys.readouterr()
+    json.loads(printed.out)
+    assert printed.err.splitlines() == [line for line in said.splitlines() if line.startswith("note: ")]
     assert main(["evaluate-spotting", *given, "--annotation=x.csv"]) == 2
     assert "give --dataset too" in capsys.readouterr().err
 

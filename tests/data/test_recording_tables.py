@@ -100,6 +100,7 @@ def test_what_cannot_be_written(tmp_path):
         ("anna_1,anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: path of the recording 'anna_1' is"),
         (",anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: the recording has no name"),
         ("dora_1,d.mp4,dora,x,3600,micro,500,,510,,", "line 6: fps is 'x'; give a number"),
+        ("dora_1,d.mp4,dora,1.000,3600,micro,500,,510,,", "line 6: fps is '1.000', which may be 1 or 1000"),
         ("dora_1,d.mp4,dora,30,3.600,micro,500,,510,,", "line 6: frames is '3.600'; give a frame number"),
         (
             "anna_1,anna/1.mp4,anna,30,3600,micro,411,,423,,",
