@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from htnet.core.csv_files import no_value
 from htnet.core.emotions import meant
@@ -25,9 +26,12 @@ def class_names(
     path: Path, rows: Sequence[tuple[int, dict[str, str]]], classes: Sequence[str] | None
 ) -> tuple[str, ...]:
     if classes is not None:
-        if isinstance(classes, str) or not classes:
-            raise ManifestError(f"classes is {classes!r}; give a list of class names.")
-        return tuple(classes)
+        given: Any = classes
+        ordered = isinstance(given, Iterable) and not isinstance(given, (str, bytes, Set, Mapping))
+        names = tuple(given) if ordered else ()
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ManifestError(f"classes is {classes!r}; give a list of class names, in the order of their indexes.")
+        return tuple(map(str, names))
     written = {text: line for line, row in reversed(rows) if (text := row.get("classes", "").strip())}
     if written:
         return _written_classes(path, rows, written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -165,7 +165,7 @@ class Manifest:
         """Check that samples and classes are unique and labels are classes."""
         for what, kind, cure in (("samples", Sample, "a list of Sample"), ("classes", str, "a list of class names")):
             given = getattr(self, what)
-            if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+            if isinstance(given, (str, bytes, Mapping, Set)) or not isinstance(given, Iterable):
                 raise ManifestError(f"{self.source}: {what} is of type {type(given).__name__}; give {cure}.")
             found = tuple(given)
             for number, one in enumerate(found):
@@ -503,7 +503,7 @@ def sample_indices(indices: object) -> list[int]:
     found = []
     for one in given:
         try:
-            if isinstance(one, (bool, np.bool_)):
+            if isinstance(one, bool) or str(getattr(one, "dtype", "")).endswith("bool"):  # NumPy's and PyTorch's
                 raise TypeError
             found.append(operator.index(one))
         except TypeError:

@@ -342,7 +342,7 @@ def _drift(event: Event, fps: float | None, where: str) -> list[tuple[float, str
         rate = f"{fps:g} frames" if fps else "as few as one frame"
         said = f"{name} is {time:g} s, but frame {frame} at {rate} per second is at {expected:g} s."
         if time > _OTHER_UNIT * expected + 60:
-            raise ManifestError(f"{where}: {said} Give times in seconds.")
+            raise ManifestError(f"{where}: {said} Give times in seconds from the start of the recording.")
         if fps and abs(time - expected) > 0.02 * expected + 2 / fps:
             found.append((abs(time - expected), f"{where}: {said}"))
     return found

@@ -7,7 +7,7 @@ VI counts much.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +204,7 @@ def _intervals(drawn: Float64Array) -> dict[str, tuple[float, float]]:
 
 def _class_names(classes: object) -> tuple[str, ...]:
     given: Any = classes
-    names = () if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else tuple(given)
+    names = () if isinstance(given, (str, bytes, Set)) or not isinstance(given, Iterable) else tuple(given)
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise InputError(f"classes is {classes!r}; list the name of each class once, from normal to worst.")
     return names

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 _KINDS = (b"avif", b"avis")
-# Files have less than ten brands; bytes up to which they are looked at.
+# Number of bytes in which brands are looked for; files have fewer than ten.
 _LONGEST_BRANDS = 1024
 
 

@@ -85,13 +85,14 @@ def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor
     points = points.reshape(-1, 5, 2)[:, _CORNERS].double()
     # Exported and compiled code cannot branch on values.
     if not torch.compiler.is_compiling():
-        largest = float(points.detach().abs().amax()) if points.numel() else math.nan
-        if points.numel() and not math.isfinite(largest):
+        largest = points.detach().abs().flatten(1).amax(1).tolist() if points.numel() else []
+        if not all(map(math.isfinite, largest)):
             raise LandmarkError("Points for the regions contain NaN or infinity; give finite pixels.")
-        if 0 < largest <= 1 and size > 8:
+        fractions = [value for value in largest if 0 < value <= 1]
+        if fractions and size > 8:
             raise LandmarkError(
-                f"Points for the regions are at most {largest:g}, as fractions of the sides are. Give px of the flow "
-                f"image: times {size}."
+                f"Points for the regions are at most {fractions[0]:g}, as fractions of the sides are. Give px of "
+                f"the flow image: times {size}."
             )
     if layout == "anatomical":
         points = points.round()

@@ -64,6 +64,7 @@ def test_reads_all_columns(tmp_path):
         ("none some", None, ("none", "some"), [0, 1]),
         ("NA nan", ["nan", "NA"], ("nan", "NA"), [1, 0]),
         ("a_1 1_0", None, ("1_0", "a_1"), [1, 0]),
+        ("b a", np.array(["b", "a"]), ("b", "a"), [0, 1]),
     ],
 )
 def test_classes(tmp_path, labels, classes, names, expected):
@@ -71,6 +72,26 @@ def test_classes(tmp_path, labels, classes, names, expected):
     found = read_manifest(write(tmp_path, "sample,label,flow\n" + rows), classes=classes, check_files=False)
     assert found.classes == names
     assert found.labels().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "classes", [[1, 2], {"a", "b"}, frozenset("ab"), {"a": 0, "b": 1}, "ab", b"ab", 2, [], {}.keys()]
+)
+def test_classes_are_names_in_order(tmp_path, classes):
+    path = write(tmp_path, "sample,label,flow\n0,a,x.png\n")
+    with pytest.raises(ManifestError, match="give a list of class names"):
+        read_manifest(path, classes=classes, check_files=False)
+    if classes != []:
+        with pytest.raises(ManifestError, match="give a list of class names"):
+            Manifest((), classes)
+
+
+@pytest.mark.parametrize("mask", [[True, False], np.array([True, False]), torch.tensor([True, False])])
+def test_a_mask_is_no_list_of_indices(mask):
+    manifest = Manifest((Sample("1", label="positive"), Sample("2", label="positive")))
+    with pytest.raises(ManifestError, match="An index of a sample is"):
+        manifest.subset(mask)
+    assert [s.sample for s in manifest.subset(torch.tensor([1, 0]))] == ["2", "1"]
 
 
 @pytest.mark.parametrize(

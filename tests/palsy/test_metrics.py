@@ -138,7 +138,7 @@ def test_patients_of_any_kind_are_counted():
             grade_scores(truth, answers, patients, NAMES)
 
 
-@pytest.mark.parametrize("classes", ["abc", 3, None, (), ("a", "a", "b"), (1, 2, 3)])
+@pytest.mark.parametrize("classes", ["abc", 3, None, (), ("a", "a", "b"), (1, 2, 3), {"a", "b", "c"}])
 def test_classes_are_different_names(classes):
     with pytest.raises(InputError, match="list the name of each class once"):
         grade_scores([0, 1, 2], [0, 1, 2], ["a", "b", "c"], classes)

@@ -449,6 +449,7 @@ def test_fractions_of_the_sides_of_a_flow_image_are_no_pixels():
     fractions, images, uv = TRUE / 300, np.zeros((1, 3, 28, 28), np.float32), np.ones((2, 28, 28), np.float32)
     for call in (
         lambda: crop_regions(torch.from_numpy(images), fractions, "anatomical"),
+        lambda: crop_regions(torch.zeros(2, 3, 28, 28), np.stack([TRUE / 300 * 28, fractions]), "anatomical"),
         lambda: RegionCropper(points=fractions),
         lambda: remove_head_motion(uv, fractions),
         lambda: face_regions(28, fractions),
