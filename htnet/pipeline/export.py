@@ -26,8 +26,8 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
         OverwriteError: the file exists and ``overwrite`` is not given.
     """
     path = as_path(path, "path")
-    refuse_type("spotting", spotting, Spotting, "what htnet.preprocess.spot returns, or prediction.spotting of a video")
     check_outputs(path, overwrite=overwrite)
+    refuse_type("spotting", spotting, Spotting, "what htnet.preprocess.spot returns, or prediction.spotting of a video")
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         writer = CsvWriter(file, "\r\n")
         writer.writerow(["frame", "time_s", "magnitude", *MOTION_REGIONS])

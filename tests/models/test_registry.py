@@ -38,7 +38,7 @@ def test_a_pattern_that_is_no_text_is_refused(pattern):
 def test_a_name_that_is_no_text_is_no_model(name):
     assert not is_model(name)
     assert find_pretrained(name) is None
-    with pytest.raises(UnknownModelError, match="Unknown model"):
+    with pytest.raises(UnknownModelError, match="The model is of type"):
         create_model(name)
 
 
