@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import htnet
 from htnet.core import errors
 from htnet.core.errors import HtnetError
+from tests.support.paths import ROOT
 
 if sys.version_info >= (3, 11):
     from re import _constants as sre
@@ -432,3 +434,9 @@ def test_a_missing_extra_prints_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[plots\]'"):
         require("matplotlib", "plots", "Drawing")
+
+
+def test_findings_can_be_run():
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    assert scripts
+    assert [script.name for script in scripts if not os.access(script, os.X_OK)] == []

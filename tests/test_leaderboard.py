@@ -249,6 +249,15 @@ def test_the_page_says_what_fewer_bits_change():
     assert f"(RCN-A: {seconds['bfloat16']:.3g} s an epoch, float32 {seconds['float32']:.3g} s)" in text
 
 
+def test_the_page_says_what_off_apexnet_scores():
+    row = leaderboard_table.read_rows(leaderboard.FOLDER)["off_apexnet-off_apexnet"]
+    honest, leaking = (row["protocols"][name]["mean"]["full"]["uf1"] for name in ("last", "best_on_test"))
+    text = " ".join(leaderboard_table.PAGE.read_text("utf-8").split())
+    seeds = {1: "one seed", 3: "three seeds"}[leaderboard_table.seeds_of(row)]
+    assert f"own recipe scores here by the last epoch ({honest:.3f}, {seeds})" in text
+    assert f"the same run scores {leaking:.3f}." in text
+
+
 def test_epochs_are_timed_in_both_precisions(tmp_path, monkeypatch):
     data = write_flow_set(tmp_path / "set", 4, 3)
     monkeypatch.setattr(leaderboard_precision, "open_data", lambda path: data)

@@ -66,7 +66,7 @@ def plain_array(values: object, what: str, error: type[HtnetError] = InputError)
             if given.is_floating_point() and given.element_size() < 4:
                 given = given.float()  # NumPy has no bfloat16
         found = np.asarray(given)
-    except (TypeError, ValueError, RuntimeError):  # NotImplementedError is one
+    except (TypeError, ValueError, RuntimeError):  # PyTorch raises the last for sparse and meta tensors
         return np.array(None, dtype=object)
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
 
 #: Maximum number of samples or names that a message lists.
 LISTED = 5
@@ -23,6 +24,15 @@ def listed(names: Sequence[str]) -> str:
     """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
     shown = ", ".join(repr(n) for n in names[:LISTED]) + (", ..." if len(names) > LISTED else "")
     return f"{counted(len(names), 'sample')} ({shown})"
+
+
+def ordered_names(given: object) -> tuple[str, ...]:
+    """The names in a list that a user gave; () if it is none: a single text, a set, which has no order, or numbers."""
+    several: Any = given
+    if isinstance(several, (str, bytes, Set, Mapping)) or not isinstance(several, Iterable):
+        return ()
+    names = tuple(several)
+    return tuple(map(str, names)) if all(isinstance(name, str) for name in names) else ()
 
 
 def in_bytes(size: int) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from htnet.core.csv_files import no_value
 from htnet.core.emotions import meant
 from htnet.core.errors import ManifestError
 from htnet.core.types import EMOTIONS
+from htnet.core.words import ordered_names
 
 #: Separator of the names in the column ``classes``.
 CLASS_MARK = "|"
@@ -25,13 +25,21 @@ EMOTIONS_BY_KEY = {name.casefold(): name for name in EMOTIONS}
 def class_names(
     path: Path, rows: Sequence[tuple[int, dict[str, str]]], classes: Sequence[str] | None
 ) -> tuple[str, ...]:
+    """The classes of a table, in order.
+
+    Args:
+        path: the table, for messages.
+        rows: line and cells of each row.
+        classes: as the user gave them; None: those of the column ``classes``, otherwise of the labels.
+
+    Raises:
+        ManifestError: ``classes`` is not a list of names, the column differs between rows, or the labels do not
+            determine the classes.
+    """
     if classes is not None:
-        given: Any = classes
-        ordered = isinstance(given, Iterable) and not isinstance(given, (str, bytes, Set, Mapping))
-        names = tuple(given) if ordered else ()
-        if not names or not all(isinstance(name, str) for name in names):
+        if not (names := ordered_names(classes)):
             raise ManifestError(f"classes is {classes!r}; give a list of class names, in the order of their indexes.")
-        return tuple(map(str, names))
+        return names
     written = {text: line for line, row in reversed(rows) if (text := row.get("classes", "").strip())}
     if written:
         return _written_classes(path, rows, written)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from htnet.core.errors import InputError
 from htnet.evaluation.metrics import accuracy, confusion_matrix, uar, uf1
 
@@ -110,7 +112,7 @@ def _pairs(pairs: object) -> list[tuple[str | None, str | None]]:
         raise InputError(f"pairs is {given!r}; list (annotated, predicted) emotion of each true positive.")
     found = list(given)
     for number, pair in enumerate(found):
-        names = pair if isinstance(pair, (tuple, list)) else ()
+        names = pair if isinstance(pair, (tuple, list, np.ndarray)) else ()
         if len(names) != 2 or not all(name is None or isinstance(name, str) for name in names):
             raise InputError(
                 f"pairs[{number}] is {pair!r}; give (annotated, predicted) emotion, each a name, or None if unknown."

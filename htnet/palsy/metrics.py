@@ -7,7 +7,7 @@ VI counts much.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from htnet.core.arrays import group_list
 from htnet.core.errors import InputError
 from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
+from htnet.core.words import ordered_names
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.evaluation.metrics import confusion_matrix, many_counts, uf1_of_each
 
@@ -203,9 +204,8 @@ def _intervals(drawn: Float64Array) -> dict[str, tuple[float, float]]:
 
 
 def _class_names(classes: object) -> tuple[str, ...]:
-    given: Any = classes
-    names = () if isinstance(given, (str, bytes, Set)) or not isinstance(given, Iterable) else tuple(given)
-    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+    names = ordered_names(classes)
+    if not names or not all(names) or len(set(names)) < len(names):
         raise InputError(f"classes is {classes!r}; list the name of each class once, from normal to worst.")
     return names
 

@@ -11,6 +11,9 @@ from htnet.core.types import Float64Array
 
 #: No pixel is as far away; squares of larger numbers overflow.
 _FAR = 1e30
+#: Points of a face that are all nearer to the upper left corner than this, px, are fractions of the sides: no face is
+#: that small.
+FRACTIONS_BELOW = 2
 
 
 def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:

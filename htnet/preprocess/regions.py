@@ -12,7 +12,7 @@ import torch
 from htnet.core.arrays import real_array
 from htnet.core.errors import InputError, LandmarkError, refuse_unknown
 from htnet.core.types import LAYOUTS, TEMPLATE_SIZE, PreprocessSpec
-from htnet.preprocess.align import scale_points
+from htnet.preprocess.geometry import FRACTIONS_BELOW, scale_points
 
 # Places in POINT_NAMES: eyes over mouth corners; the nose is left out.
 _CORNERS = (0, 1, 3, 4)
@@ -88,7 +88,7 @@ def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor
         largest = points.detach().abs().flatten(1).amax(1).tolist() if points.numel() else []
         if not all(map(math.isfinite, largest)):
             raise LandmarkError("Points for the regions contain NaN or infinity; give finite pixels.")
-        fractions = [value for value in largest if 0 < value <= 1]
+        fractions = [value for value in largest if 0 < value < FRACTIONS_BELOW]
         if fractions and size > 8:
             raise LandmarkError(
                 f"Points for the regions are at most {fractions[0]:g}, as fractions of the sides are. Give px of "

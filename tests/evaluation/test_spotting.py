@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from htnet.core.recordings import Recording
@@ -105,6 +106,7 @@ def test_answers_that_are_no_class_are_wrong_and_other_truths_are_left_out():
 
 def test_a_perfect_answer_of_one_class_is_perfect():
     assert recognize([("a", "a"), ("a", "a")], ("a",)).f1 == 1.0
+    assert recognize(np.array([["a", "a"], ["a", "a"]]), ("a",)).f1 == 1.0
 
 
 TRUTH = (

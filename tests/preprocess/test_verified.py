@@ -451,6 +451,8 @@ def test_fractions_of_the_sides_of_a_flow_image_are_no_pixels():
         lambda: crop_regions(torch.from_numpy(images), fractions, "anatomical"),
         lambda: crop_regions(torch.zeros(2, 3, 28, 28), np.stack([TRUE / 300 * 28, fractions]), "anatomical"),
         lambda: RegionCropper(points=fractions),
+        lambda: RegionCropper(points=1.3 * fractions / fractions.max()),  # partly outside of the frame
+        lambda: face_regions(28, 1.3 * fractions / fractions.max()),
         lambda: remove_head_motion(uv, fractions),
         lambda: face_regions(28, fractions),
     ):

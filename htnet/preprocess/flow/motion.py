@@ -16,6 +16,7 @@ from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
 from htnet.preprocess.align import scale_points
 from htnet.preprocess.flow.compute import float_field, wide_field
+from htnet.preprocess.geometry import FRACTIONS_BELOW
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
 
@@ -240,7 +241,7 @@ def _five(points: npt.ArrayLike) -> Float64Array:
             f"The points are {points!r}; give five finite [x, y] in px of the flow, in the order "
             f"{', '.join(POINT_NAMES)}."
         )
-    if np.abs(at).max() <= 1:
+    if np.abs(at).max() < FRACTIONS_BELOW:
         raise LandmarkError(f"The points are {points!r}, as fractions of the sides are; give px of the flow.")
     return at
 

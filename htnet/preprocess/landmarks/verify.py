@@ -12,7 +12,7 @@ import numpy.typing as npt
 from htnet.core.errors import LandmarkError, PoseError
 from htnet.core.types import POINT_NAMES, Float64Array, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.align import shrunk
-from htnet.preprocess.geometry import transform_points
+from htnet.preprocess.geometry import FRACTIONS_BELOW, transform_points
 from htnet.preprocess.landmarks.detector import YuNet, bundled
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
@@ -45,8 +45,6 @@ _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
 _WHOLE = (640, 320, 160)
 #: How far outside the frame a point may lie, as a fraction of its sides; points further out belong to another picture.
 OUTSIDE = 0.25
-# Points that are all nearer to the upper left corner than this, px, are fractions: no face is that small.
-_FRACTIONS = 2
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
 SMALL_FACE = 20
 # A head tilted by more degrees than this causes a warning: YuNet's points are then off by 0.1 to 0.25 eye distances.
@@ -105,7 +103,7 @@ def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> No
         LandmarkError: a point lies far outside, or all are fractions of the sides, as MediaPipe returns them.
     """
     height, width = size
-    if np.abs(landmarks.points).max() < _FRACTIONS:
+    if np.abs(landmarks.points).max() < FRACTIONS_BELOW:
         raise LandmarkError(
             f"The points from {landmarks.source} are all between {landmarks.points.min():g} and "
             f"{landmarks.points.max():g}, as fractions of width and height are. Give pixels of {source}: x times "
