@@ -119,6 +119,18 @@ def test_the_page_is_that_of_the_measurement():
         assert page.split(begin)[1].split(end)[0].strip() == ceiling_table.table(part, found[part]).strip()
 
 
+def test_what_relabeling_gains_is_that_of_the_rows():
+    """The sentence below the table counts the models that would gain, by the unrounded scores of its rows."""
+    rows = {
+        name: {"uf1": 0.7, "casme2": 0.7, "samm": 0.7, "against_units": 0.7 + gain}
+        for name, gain in (("svm-cells", -0.02), ("flow_mlp-mixed", 0.01), ("ststnet-default", 0.03))
+    }
+    found = json.loads(ceiling.OUT.read_text("utf-8"))["units"] | {"flow": rows}
+    assert "UF1 would change by -0.020 to +0.030, and be higher for 2 of 3 models." in ceiling_table.table(
+        "units", found
+    )
+
+
 def test_an_ensemble_is_chosen_on_the_development_half_alone(data, monkeypatch):
     """One pair is right there and wrong for the others, the other pair the other way round."""
     chosen = {"smic-" + person.split("/")[1] for person in data.people if person.startswith("smic")}

@@ -25,6 +25,21 @@ RESAMPLES = 2000
 BOUNDS = (0.025, 0.975)
 
 
+def why_no_draws(people: Sequence[Any]) -> str | None:
+    """Why there is no bootstrap over people; None if there is one.
+
+    Args:
+        people: person of each sample; None if unknown.
+
+    Returns:
+        The reason, for messages: a sample has no subject, or there are not two people to draw from.
+    """
+    if unknown := sum(person is None for person in people):
+        return f"{unknown} of {len(people)} samples have no subject"
+    # All draws of one person are the same, so the interval would have no width.
+    return None if len(set(people)) > 1 else "all samples are of one person"
+
+
 def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0) -> tuple[IntArray, IntArray]:
     """Draw groups with replacement, as many as there are, for each of several resamples.
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.types import Float64Array
-from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions, why_no_draws
 from htnet.evaluation.calibration import (
     BINS,
     Reliability,
@@ -74,14 +74,11 @@ def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
     """The summary's part with the 95 % intervals of UF1 and UAR over all samples, JSON-ready.
 
     Each draw uses the same people for all seeds. Its score is the mean over the seeds, like the reported score. There
-    are no intervals if samples have no subject.
+    are no intervals if samples have no subject, or if all are of one person.
     """
-    if unknown := sum(who is None for who in seeds[0].people):
-        return {
-            "what": f"none: {unknown} of {len(seeds[0].people)} samples have no subject, so a bootstrap over people "
-            f"is impossible. "
-            "Fill the column 'subject'.",
-        }
+    if reason := why_no_draws(seeds[0].people):
+        cure = "Fill the column 'subject'." if None in seeds[0].people else "Test two people or more."
+        return {"what": f"none: {reason}, so a bootstrap over people is impossible. {cure}"}
     drawn = [resampled_confusions(seed.truth, seed.probabilities.argmax(1), seed.people, num_classes) for seed in seeds]
     return {
         "what": "95 %, of the mean over the seeds; bootstrap over people",

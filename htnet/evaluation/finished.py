@@ -21,7 +21,7 @@ from htnet.core.limits import read_json
 from htnet.core.paths import as_path
 from htnet.core.schema import misfit
 from htnet.core.types import Float64Array
-from htnet.evaluation.bootstrap import interval, resampled_confusions
+from htnet.evaluation.bootstrap import interval, resampled_confusions, why_no_draws
 from htnet.evaluation.calibration import Reliability, reliability
 from htnet.evaluation.metrics import confusion_matrix, score, uar_of_each, uf1_of_each
 from htnet.evaluation.report import LosoResult, SampleResult
@@ -376,8 +376,7 @@ def _known(answers: Sequence[SampleResult]) -> set[tuple[str, str, str, int]]:
 
 def _drawn(seeds: Sequence[Sequence[SampleResult]], num_classes: int) -> dict[str, Float64Array]:
     """Each measure in every draw of people, mean over the seeds; empty if a person is unknown or there is only one."""
-    people = [(s.dataset, s.subject) for s in seeds[0] if is_named(s.subject)]
-    if len(people) < len(seeds[0]) or len(set(people)) < 2:
+    if why_no_draws([(s.dataset, s.subject) if is_named(s.subject) else None for s in seeds[0]]):
         return {}
     drawn = [
         resampled_confusions(

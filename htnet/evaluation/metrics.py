@@ -97,22 +97,26 @@ def uar(confusion: ArrayLike) -> float:
 def uf1_of_each(confusions: ArrayLike) -> Float64Array:
     """`uf1` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...).
 
+    Counts may be weighted, or divided by the number of samples.
+
     Raises:
         InputError: they are not square matrices of counts, or one has no samples.
     """
     counts, hits, true = _parts(confusions)
     # TP + FN is the row sum and TP + FP the column sum.
-    return _mean_of_present(2 * hits / np.maximum(true + counts.sum(-2), 1), true)
+    return _mean_of_present(2 * hits, true + counts.sum(-2), true)
 
 
 def uar_of_each(confusions: ArrayLike) -> Float64Array:
     """`uar` of many confusion matrices: (..., C, C) counts, each with at least one sample, to (...).
 
+    Counts may be weighted, or divided by the number of samples.
+
     Raises:
         InputError: they are not square matrices of counts, or one has no samples.
     """
     _, hits, true = _parts(confusions)
-    return _mean_of_present(hits / np.maximum(true, 1), true)
+    return _mean_of_present(hits, true, true)
 
 
 def accuracy(confusion: ArrayLike) -> float:
@@ -215,6 +219,8 @@ def many_counts(confusions: ArrayLike) -> Float64Array:
     return counts
 
 
-def _mean_of_present(values: Float64Array, true: Float64Array) -> Float64Array:
+def _mean_of_present(above: Float64Array, below: Float64Array, true: Float64Array) -> Float64Array:
+    """Mean of above / below over the classes that occur; counts may be weighted, and then far below 1."""
     present = true > 0
-    return np.asarray(values.sum(-1, where=present) / present.sum(-1))
+    values = np.divide(above, below, out=np.zeros_like(above), where=present)
+    return np.asarray(values.sum(-1) / present.sum(-1))

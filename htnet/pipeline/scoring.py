@@ -21,7 +21,7 @@ from htnet.core.schema import document, model_part, to_json
 from htnet.core.types import DEFAULT_WEIGHTS, Float64Array, QualityWarning
 from htnet.core.words import counted, listed
 from htnet.data import Manifest, open_data
-from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions, why_no_draws
 from htnet.evaluation.calibration import expected_calibration_error, log_loss
 from htnet.evaluation.metrics import Scores, score, uar_of_each, uf1_of_each
 from htnet.evaluation.store import to_csv, write_atomic
@@ -104,7 +104,7 @@ class WeightsScores:
         return found
 
     def intervals(self, answers: WeightsAnswers | None = None) -> dict[str, tuple[float, float]] | None:
-        """95 % bootstrap intervals of UF1 and UAR over people; None if a sample has no subject."""
+        """95 % bootstrap intervals of UF1 and UAR over people; None if there are none, see `no_intervals`."""
         drawn = self._drawn(answers or self.answers)
         return None if drawn is None else {name: interval(measure(drawn)) for name, measure in _MEASURES.items()}
 
@@ -113,7 +113,7 @@ class WeightsScores:
 
         Returns:
             For "uf1" and "uar": ``value``, its 95 % ``interval`` and ``better``, the share of draws in which the
-            weights score higher; the last two are None if a sample has no subject. None without `against`.
+            weights score higher; the last two are None if there are no `intervals`. None without `against`.
         """
         if self.against is None:
             return None
@@ -128,12 +128,21 @@ class WeightsScores:
                 found[name] |= {"interval": list(interval(differences)), "better": float((differences > 0).mean())}
         return found
 
+    @property
+    def no_intervals(self) -> str | None:
+        """Why there are no `intervals`: a sample has no subject, or all are of one person; None if there are some."""
+        return why_no_draws(self._people())
+
+    def _people(self) -> list[tuple[str, str] | None]:
+        return [(s.dataset, s.subject) if is_named(s.subject) else None for s in self.manifest]
+
     def _drawn(self, answers: WeightsAnswers) -> Float64Array | None:
-        people = [(s.dataset, s.subject) for s in self.manifest if is_named(s.subject)]
-        if len(people) < len(self.manifest):
+        if self.no_intervals:
             return None
         # The draws depend on people and seed alone, so those of two weights are the same.
-        return resampled_confusions(self.truth, answers.predicted, people, len(self.classes), self.resamples, self.seed)
+        return resampled_confusions(
+            self.truth, answers.predicted, self._people(), len(self.classes), self.resamples, self.seed
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The document "htnet.weights_scores", see docs/output.md."""
@@ -279,7 +288,7 @@ def score_table(found: WeightsScores) -> list[str]:
             lines.append(f"  {name:<12} {three}  {counted(scores.num_samples, 'sample')}")
         bounds = found.intervals(answers)
         if bounds is None:
-            lines.append("  no intervals: not every sample has a subject")
+            lines.append(f"  no intervals over people: {found.no_intervals}")
         else:
             said = ", ".join(f"{name.upper()} {low:.4f} to {high:.4f}" for name, (low, high) in bounds.items())
             lines.append(f"  95 % over people: {said}")

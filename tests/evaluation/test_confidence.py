@@ -11,7 +11,7 @@ from htnet.core.errors import InputError, RunError
 from htnet.evaluation import lodo, loso
 from htnet.evaluation.bootstrap import draw_groups
 from htnet.evaluation.calibration import apply_temperature, expected_calibration_error, fit_temperature
-from htnet.evaluation.confidence import LeftOut, calibration_of
+from htnet.evaluation.confidence import LeftOut, calibration_of, intervals_of
 from htnet.evaluation.metrics import score
 from htnet.hub import load_pretrained, read_config, save_pretrained
 from htnet.training import Recipe
@@ -109,6 +109,14 @@ def test_intervals_are_over_people_and_of_the_mean_over_seeds(result):
         expected = np.quantile([np.mean([getattr(own, name) for own in of_draw]) for of_draw in scores], (0.025, 0.975))
         assert found["full"][name] == pytest.approx(expected)
         assert expected[0] < expected[1]
+
+
+def test_one_person_has_no_intervals(result):
+    truth, chances, _ = arrays(result.samples, 0)
+    people = [("a", "s1")] * len(truth)
+    found = intervals_of([LeftOut(truth, chances, people, people)], 3)
+    assert "full" not in found
+    assert "all samples are of one person" in found["what"]
 
 
 def test_a_diverged_training_is_named(data, result):

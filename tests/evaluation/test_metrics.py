@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 from sklearn.metrics import confusion_matrix as sk_confusion
 
 from htnet.core.errors import InputError
-from htnet.evaluation.metrics import accuracy, confusion_matrix, score, uar, uf1
+from htnet.evaluation.metrics import accuracy, confusion_matrix, score, uar, uar_of_each, uf1, uf1_of_each
 
 
 def random_case(seed, absent):
@@ -42,6 +42,20 @@ def test_scores_by_hand():
     assert found.uar == pytest.approx((1 / 2 + 1) / 2)
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.confusion == ((1, 1, 0), (0, 0, 0), (0, 0, 1))
+
+
+def test_counts_may_be_weighted(rng):
+    """Shares of all samples, and samples of small weight, as of whole counts; scikit-learn weights in the same way."""
+    counts = confusion_matrix([0, 0, 2, 2, 2], [0, 1, 2, 0, 2], 4)
+    for shares in (counts / counts.sum(), counts * 1e-9):
+        assert uf1_of_each(shares) == pytest.approx(uf1(counts))
+        assert uar_of_each(shares) == pytest.approx(uar(counts))
+    truth, prediction, weights = rng.integers(0, 3, 40), rng.integers(0, 3, 40), rng.uniform(1e-4, 0.02, 40)
+    weighted = np.zeros((3, 3))
+    np.add.at(weighted, (truth, prediction), weights)
+    options = {"average": "macro", "sample_weight": weights}
+    assert uf1_of_each(weighted) == pytest.approx(f1_score(truth, prediction, **options))
+    assert uar_of_each(weighted) == pytest.approx(recall_score(truth, prediction, **options))
 
 
 def test_dictionary_is_json():

@@ -16,6 +16,7 @@ from htnet.data import Manifest
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.pipeline import evaluate
+from htnet.pipeline.scoring import score_table
 from tests.support.flows import write_flow_set
 
 
@@ -86,6 +87,24 @@ def test_the_difference_draws_the_same_people_for_both(data, compared):
     same = evaluate(data, fresh(1), against=fresh(1), resamples=50)
     assert same.difference()["uf1"] == {"value": 0.0, "interval": [0.0, 0.0], "better": 0.0}
     assert same.to_dict()["against"]["same_answers"] == 1.0
+
+
+def test_one_person_has_no_intervals(data):
+    """All draws of one person are the same: an interval would have no width, and any difference would be certain."""
+    first = data.samples[0]
+    one = dataclasses.replace(data, samples=tuple(s for s in data if (s.dataset, s.subject) == ("a", first.subject)))
+    found = evaluate(one, fresh(1), against=fresh(2), resamples=30)
+    assert found.intervals() is None
+    assert found.no_intervals == "all samples are of one person"
+    assert all((part["interval"], part["better"]) == (None, None) for part in found.difference().values())
+    assert found.to_dict()["interval"] is None
+    text = "\n".join(score_table(found))
+    assert "no intervals over people: all samples are of one person" in text
+    assert "95 %" not in text
+    several = dataclasses.replace(data, samples=(dataclasses.replace(first, subject=""), *data.samples[1:]))
+    assert (
+        evaluate(several, fresh(1), resamples=30, allow_trained=True).no_intervals == "1 of 40 samples have no subject"
+    )
 
 
 def test_files(data, compared, tmp_path):
