@@ -2,8 +2,8 @@
 # Markers on the face, and EMG beside them, are recorded as .c3d files. The format stores both either as floating point numbers or, with a
 # positive scale in the header, as 16-bit integers with a sign. pupyC3D 0.1.3 reads the integers without a sign, so that each negative number
 # is 65536 too large. Of four markers around the middle of the face those on the side with negative coordinates are 65 m away and those
-# below it 65 m high: -30 mm is 65506 mm. Of a muscle's EMG each negative half wave is there as a positive one of 65461: a mean of the
-# rectified signal of 31758 in place of 61. The positive half is right, and so is all of a file with floating point numbers. Nothing is said.
+# below it 65 m high: -30 mm is 65506 mm. Of a muscle's EMG each negative value is just below 65536: the rectified
+# signal has a mean of 30587 in place of 63. The positive half is right, and so is all of a file with floating point numbers. Nothing is said.
 # Expected were the numbers that c3d 0.6.0, which wrote the file, reads.
 # Exits 0 if it is so, 1 if it has changed.
 set -euo pipefail
