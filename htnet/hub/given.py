@@ -13,7 +13,7 @@ from htnet.core.errors import InputError, WeightsError
 from htnet.core.optional import usable_device
 from htnet.hub.weights import load_pretrained
 from htnet.models import EmotionModel
-from htnet.models.base import model_of
+from htnet.models.base import model_of, refuse_weights_without_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,7 @@ def given_model(
         revision: branch, tag or commit of a Hub repository.
 
     Raises:
+        ModelError: the weights of a given model are on the device meta, without values.
         WeightsError: the weights cannot be loaded, or ``revision`` is given together with a model.
         InputError: the device cannot be used, or ``dtype`` is invalid or given together with a model.
     """
@@ -62,6 +63,7 @@ def given_model(
         name = str(weights)
     else:
         name = given.name
+        refuse_weights_without_values(given, "Inference")
     check(given, name)
     model = given.to(usable_device(device)).eval()
     # The compiled form computes the scores; everything else comes from the model in it.

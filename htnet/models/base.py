@@ -463,15 +463,28 @@ def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
             "together first: torch.nn.utils.remove_weight_norm(layer), remove_spectral_norm(layer), or "
             "torch.nn.utils.prune.remove(layer, 'weight')."
         )
-    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
-        raise ModelError(
-            f"{purpose} needs weights with values, but this model has weights on the device meta. Load weights, or "
-            "give a new model."
-        )
+    refuse_weights_without_values(model, purpose)
     if bad := not_finite(model.state_dict()):
         raise ModelError(
             f"{purpose} needs finite weights, but this model has NaN or infinity in {', '.join(bad[:4])}: its training "
             "diverged, or a file is damaged. Use earlier weights."
+        )
+
+
+def refuse_weights_without_values(model: nn.Module, purpose: str) -> None:
+    """Refuse weights on the device meta, which have shapes but no values.
+
+    Args:
+        model: the model.
+        purpose: name of what refuses the model, for the message.
+
+    Raises:
+        ModelError: the model has such weights.
+    """
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"{purpose} needs weights with values, but this model has weights on the device meta. Load weights, or "
+            "give a new model."
         )
 
 

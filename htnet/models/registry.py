@@ -18,7 +18,7 @@ from htnet.core.errors import (
     refuse_unknown,
 )
 from htnet.core.fields import whole
-from htnet.core.hints import name_hint
+from htnet.core.hints import how, name_hint
 from htnet.core.registry import MODELS, WEIGHTS
 from htnet.core.types import PreprocessSpec
 from htnet.models.base import EmotionModel, with_settings
@@ -148,7 +148,9 @@ def get_entry(name: str) -> ModelEntry:
             "A model of your own gets a name with htnet.register_model."
         )
     if name not in MODELS:
-        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(name, MODELS)}{name_hint(str(name))}")
+        raise UnknownModelError(
+            f"Unknown model: {name!r}. {did_you_mean(name, MODELS)}{name_hint(str(name)) or _own_hint()}"
+        )
     entry: ModelEntry = MODELS[name]
     return entry
 
@@ -243,6 +245,15 @@ def _weights_of(name: str, tag: bool | str) -> Any:
     return next(iter(ready.values()))
 
 
+def _own_hint() -> str:
+    """A sentence, after a blank, on models that are not part of htnet."""
+    return " " + how(
+        "If it is your own, start the command from a Python script that imports the module which registers it (see "
+        '"Your own model" in docs/models.md).',
+        "If it is your own, first import the module that registers it with @htnet.register_model.",
+    )
+
+
 def _by_class(models: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
     return {entry.model_class.__name__: entry for entry in models.values()}
 
@@ -264,8 +275,7 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
         entries = _by_class(MODELS)
     if architecture not in entries:
         raise UnknownModelError(
-            f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)} "
-            "If it is your own class, first import the module that registers it with @htnet.register_model."
+            f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)}{_own_hint()}"
         )
     model_class = entries[architecture].model_class
     model = model_class(_build_config(ModelEntry(name or architecture, model_class), config))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htnet.core.errors import ModelError
-from htnet.models.base import EmotionModel, model_of, not_finite
+from htnet.models.base import EmotionModel, model_of, not_finite, refuse_weights_without_values
 
 #: Number of names of each kind that a report prints before it counts the rest.
 _SHOWN = 8
@@ -69,9 +69,10 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
         Report of what was loaded and what was not.
 
     Raises:
-        ModelError: nothing fits, or a tensor that fits is not finite.
+        ModelError: nothing fits, a tensor that fits is not finite, or weights are on the device meta, without values.
     """
     source = model_of(source) or source
+    refuse_weights_without_values(target, "The target of transfer_weights")
     state = source.state_dict() if isinstance(source, EmotionModel) else dict(source)
     own = target.state_dict()
     head = _classifier_names(target)
@@ -101,6 +102,10 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
             f"No tensor of the source fits {target.name}: it has {', '.join(list(state)[:4]) or 'no tensors'}, the "
             f"target {', '.join(list(own)[:4])}. Give a model of the same family and width, and convert checkpoints "
             "under published names first (htnet.models.convert_checkpoint)."
+        )
+    if empty := [name for name, value in new.items() if isinstance(value, Tensor) and value.is_meta]:
+        raise ModelError(
+            f"The source has weights on the device meta, without values: {', '.join(empty[:4])}. Load them first."
         )
     if bad := not_finite(new):
         raise ModelError(f"The source contains NaN or infinite values in {', '.join(bad[:4])}; give undamaged weights.")

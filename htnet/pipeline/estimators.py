@@ -17,7 +17,7 @@ from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
 from htnet.models import EmotionModel
-from htnet.models.base import model_of
+from htnet.models.base import model_of, refuse_weights_without_values
 from htnet.preprocess import FlowPreprocessor, FrameSource
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
 from htnet.preprocess.regions import template_points
@@ -169,6 +169,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         Raises:
             WeightsError: they cannot be loaded.
+            ModelError: a given model has weights on the device meta, without values.
             InputError: the images have another shape, or ``batch_size`` is impossible.
         """
         with loading():
@@ -177,6 +178,8 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         whole().check("batch_size", self.batch_size)
         images = flow_rows(X)
         given = model_of(self.weights)
+        if given is not None:
+            refuse_weights_without_values(given, "HTNetFeatures")
         self.model_ = load_pretrained(self.weights, device=self.device) if given is None else given.eval()
         self.n_features_in_ = images[0].size
         self._n_features_out = self.model_.num_features

@@ -2,8 +2,10 @@ import pytest
 import torch
 
 import htnet
+from htnet.cli import main
 from htnet.core import registry
 from htnet.core.errors import DuplicateModelError, InputError, ModelError, UnknownModelError
+from htnet.core.hints import as_command
 from htnet.hub import find_pretrained
 from htnet.models import EmotionModel, HTNet, build_model, create_model, is_model, list_models, register_model
 
@@ -40,6 +42,20 @@ def test_a_name_that_is_no_text_is_no_model(name):
     assert find_pretrained(name) is None
     with pytest.raises(UnknownModelError, match="The model is of type"):
         create_model(name)
+
+
+@pytest.mark.parametrize("unknown", [lambda: create_model("mine"), lambda: build_model("Mine", {})])
+def test_an_unknown_model_may_be_ones_own(unknown):
+    with pytest.raises(UnknownModelError, match="first import the module that registers it"):
+        unknown()
+    with as_command(), pytest.raises(UnknownModelError, match="from a Python script that imports the module"):
+        unknown()
+
+
+def test_commands_list_models_that_a_script_registers(clean_registry, capsys):
+    register_model("mine", HTNet, dim=48, heads=4, description="of a script")
+    assert main(["list", "mine"]) == 0
+    assert "of a script" in capsys.readouterr().out
 
 
 def test_unknown_setting_is_refused():

@@ -17,6 +17,15 @@ def accounts_for_everything(report, target, source_names):
     assert sorted([*given, *report.left_out]) == sorted(source_names)
 
 
+def test_models_without_values_are_refused():
+    model, empty = create_model("htnet_tiny"), create_model("htnet_tiny").to("meta")
+    with pytest.raises(ModelError, match="The target of transfer_weights needs weights with values"):
+        transfer_weights(empty, model)
+    for source in (empty, empty.state_dict()):
+        with pytest.raises(ModelError, match="The source has weights on the device meta, without values: "):
+            transfer_weights(model, source)
+
+
 def test_positions_are_interpolated_on_their_grid():
     source, target = create_model("htnet_tiny", image_size=56), create_model("htnet_tiny", image_size=140)
     transfer_weights(target, source)
