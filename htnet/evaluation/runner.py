@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -23,7 +24,7 @@ from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
-from htnet.core.words import abridged
+from htnet.core.words import abridged, counted
 from htnet.data import (
     Fold,
     Manifest,
@@ -209,6 +210,8 @@ def _evaluate(
     folds, seeds, entry = _asked_for(make_folds(manifest), plan.subjects, leave), plan.seed_list, get_entry(plan.model)
     check_wise_ft(plan.recipe, plan.start is not None)
     check_classes(plan.recipe, manifest.classes)
+    if unlearned := _unlearned(manifest, folds):
+        warn_user(abridged(unlearned))
     settings = with_units(plan.model, plan.recipe, {**(plan.settings or {}), "num_classes": len(manifest.classes)})
     fresh = create_model(plan.model, **settings)
     starts = _starts_from(plan, manifest)
@@ -281,6 +284,7 @@ def _evaluate(
         shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}
         shown |= {"data_notes": list(notes)} if notes else {}
         tested = manifest.subset(sorted({i for fold in folds for i in fold.test}))
+        tested = dataclasses.replace(tested, notes=(*tested.notes, *([unlearned] if unlearned else [])))
         summary = summarize(samples, tested, seeds, shown)
         write_curves(store, folds, seeds)
         write_results(store, manifest, samples, summary)
@@ -311,6 +315,18 @@ def _open(data: str | PathLike[str]) -> Manifest:
     for note in manifest.notes:
         warn_user(abridged(note))
     return manifest
+
+
+def _unlearned(manifest: Manifest, folds: Sequence[Fold]) -> str:
+    """A note on test samples of whose class the fold's training part has none; "" if there are none."""
+    found = []
+    for fold in folds:
+        learned = {manifest.samples[i].label for i in fold.train}
+        counts = Counter(str(label) for i in fold.test if (label := manifest.samples[i].label) not in learned)
+        found += [f"{label} ({counted(n, 'sample')} of {fold.title})" for label, n in sorted(counts.items())]
+    if not found:
+        return ""
+    return f"When they are left out, no sample of their class remains to learn from: {', '.join(found)}."
 
 
 def _run_group(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -501,3 +502,30 @@ def test_a_fold_whose_curves_are_something_else_is_told(tmp_path, wrong):
     path.write_text(json.dumps(stored), "utf-8")
     with pytest.raises(RunError, match=r"is damaged .* Delete it"):
         loso(data, "htnet_tiny", **options)
+
+
+def test_classes_that_a_fold_cannot_learn_are_noted(tmp_path):
+    """All samples of a class are of one person: the model that is tested on this person has never seen the class."""
+    found = write_flow_set(tmp_path / "set", 3, 3)
+    labels = [
+        "negative",
+        "positive",
+        "negative",
+        "negative",
+        "surprise",
+        "surprise",
+        "positive",
+        "negative",
+        "positive",
+    ]
+    samples = tuple(dataclasses.replace(s, label=n) for s, n in zip(found, labels, strict=True))
+    data = dataclasses.replace(found, samples=samples)
+    recipe = Recipe(name="one", epochs=1)
+    with pytest.warns(UserWarning, match=r"no sample of their class remains .*: surprise \(2 samples of a s1\)"):
+        run = loso(data, "ststnet", recipe, out=tmp_path / "run", progress=False)
+    assert [note for note in run.summary["notes"] if "surprise (2 samples of a s1)" in note]
+    two = ["a/s0", "a/s2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        run = loso(data, "ststnet", recipe, out=tmp_path / "two", subjects=two, progress=False)
+    assert not run.summary["notes"]
