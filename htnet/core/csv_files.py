@@ -208,6 +208,11 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
             )
     while columns and not columns[-1] and not any(row[len(columns) - 1].strip() for _, row in rows):
         columns.pop()
+    if (unnamed := [str(at) for at, name in enumerate(columns, 1) if not name])[1:]:
+        raise error(
+            f"{path}, line {line}: columns {', '.join(unnamed[:-1])} and {unnamed[-1]} have no name. Name them or "
+            "delete them. If the line is a title or a merged heading above the header, delete the line."
+        )
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise error(f"{path}, line {line}: column {twice[0]!r} occurs more than once. Keep one.")

@@ -135,7 +135,7 @@ def readings(name: str) -> frozenset[tuple[str, str]]:
     """Possible readings of a name: two names that share a reading may belong to one person.
 
     "sub1", "s1" and "1" share a reading, and so do "P1", "patient 1" and "1"; "Smith, Anna" and "Anna Smith";
-    "M\u00fcller" and "Mueller".
+    "M\u00fcller" and "Mueller"; the dates "1.2.26", "01.02.2026" and "2026-02-01 00:00:00".
     """
     key = person_key(name)
     found = {("name", key), ("name", person_key(unicodedata.normalize("NFC", name).casefold().translate(_AS_TWO)))}
@@ -145,7 +145,18 @@ def readings(name: str) -> frozenset[tuple[str, str]]:
     words = [person_key(word) for word in "".join(" " if _separates(c) else c for c in name).split()]
     if len(words) > 1 and all(word.isalpha() for word in words):
         found.add(("words", " ".join(sorted(words))))
-    return frozenset(found)
+    return frozenset(found | _dates(name.strip()))
+
+
+def _dates(name: str) -> set[tuple[str, str]]:
+    """The date that a name may be, as spreadsheet programs write dates; none with slashes (day and month unclear)."""
+    iso = re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[ T]00:00(?::00)?)?", name)
+    dots = re.fullmatch(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4}|[0-9]{2})(?: 00:00(?::00)?)?", name)
+    if iso is None and dots is None:
+        return set()
+    year, month, day = iso.groups() if iso else dots.groups()[::-1]  # type: ignore[union-attr]
+    years = [year] if len(year) == 4 else ["19" + year, "20" + year]
+    return {("date", f"{one}-{int(month):02}-{int(day):02}") for one in years}
 
 
 def people_key(dataset: str) -> str:

@@ -213,7 +213,14 @@ def test_empty_columns_of_a_spreadsheet_are_passed_over(tmp_path):
     table = open_table(path)
     assert (table.columns, table.rows) == (["a", "b"], [(2, {"a": "1", "b": "2"}), (4, {"a": "3", "b": "4"})])
     path.write_text("a;b;;\n1;2;;5\n")
-    with pytest.raises(ManifestError, match="column '' occurs more than once"):
+    with pytest.raises(ManifestError, match="line 1: columns 3 and 4 have no name. Name them or delete them"):
+        open_table(path)
+
+
+def test_a_title_above_the_header_is_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("Study 2026;;;\na;b;c;d\n1;2;3;4\n")
+    with pytest.raises(ManifestError, match="columns 2, 3 and 4 have no name.*above the header, delete the line"):
         open_table(path)
 
 

@@ -69,6 +69,27 @@ SETS_ALIKE = [("CASME II", "casme2"), ("CASME2", "CASME-II"), ("CAS(ME)^3", "cas
 SETS_APART = [("casme2", "CAS(ME)^2"), ("casme", "casme2"), ("casme2", "casme3"), ("CASME II", "CASME III")]
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "alike"),
+    [
+        ("1.2.26", "01.02.2026", True),
+        ("2026-02-01", "2026-02-01 00:00:00", True),
+        ("2026-02-01", "1.2.2026", True),
+        ("2026-02-01", "2.1.2026", False),
+        ("1.2.2026", "1.2.1926", False),
+        ("1/2/2026", "2/1/2026", False),
+    ],
+)
+def test_a_date_in_two_forms_may_be_one_person(one, two, alike, tmp_path):
+    path = write_manifest(tmp_path, [one, "x", two, "y"])
+    if alike:
+        said = refusal(lambda: leave_one_subject_out(read_manifest(path)))
+        assert repr(one) in said
+        assert repr(two) in said
+    else:
+        assert len(leave_one_subject_out(read_manifest(path))) == 4
+
+
 def samples(*subjects, datasets=None, **fields):
     datasets = datasets or ["d"] * len(subjects)
     return tuple(
