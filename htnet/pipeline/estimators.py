@@ -17,7 +17,6 @@ from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
 from htnet.models import EmotionModel
-from htnet.models.base import model_of, refuse_weights_without_values
 from htnet.preprocess import FlowPreprocessor, FrameSource
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
 from htnet.preprocess.regions import template_points
@@ -157,7 +156,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         Args:
             weights: registered weights, a weights folder, a Hub repository or a loaded model.
-            device: where the model runs.
+            device: where the model runs, also a given one; "auto" for a CUDA device where there is one.
             batch_size: images per forward pass.
         """
         self.weights = weights
@@ -169,18 +168,16 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         Raises:
             WeightsError: they cannot be loaded.
-            ModelError: a given model has weights on the device meta, without values.
-            InputError: the images have another shape, or ``batch_size`` is impossible.
+            ModelError: the model reads faces, not flow images, or its weights are on the device meta, without values.
+            InputError: the images have another shape, or the device or ``batch_size`` is impossible.
         """
         with loading():
-            from htnet.hub import load_pretrained
+            from htnet.hub.given import given_model
+            from htnet.pipeline.predictor import check_reads_flow
 
         whole().check("batch_size", self.batch_size)
         images = flow_rows(X)
-        given = model_of(self.weights)
-        if given is not None:
-            refuse_weights_without_values(given, "HTNetFeatures")
-        self.model_ = load_pretrained(self.weights, device=self.device) if given is None else given.eval()
+        self.model_ = given_model(self.weights, check=check_reads_flow, device=self.device).model
         self.n_features_in_ = images[0].size
         self._n_features_out = self.model_.num_features
         return self

@@ -111,7 +111,7 @@ class Predictor:
             ModelError: the model reads faces, not flow images.
         """
         refuse_after_fork()
-        given = given_model(weights, check=_check_reads_flow, device=device, dtype=dtype, revision=revision)
+        given = given_model(weights, check=check_reads_flow, device=device, dtype=dtype, revision=revision)
         self.name, self.model, self._call = given.name, given.model, given.call
         if self.model.preprocess_spec is None:
             raise WeightsError(
@@ -577,7 +577,12 @@ def _predict_video(
         return error
 
 
-def _check_reads_flow(model: EmotionModel, name: str) -> None:
+def check_reads_flow(model: EmotionModel, name: str) -> None:
+    """Check that a model reads flow images.
+
+    Raises:
+        ModelError: it reads another kind of image; the message names what to use.
+    """
     if model.input_kind != "flow":
         usage = usage_of(model.input_kind)
         raise ModelError(
