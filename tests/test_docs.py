@@ -5,6 +5,8 @@ import importlib.util
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import htnet
 from htnet.cli import build_parser
 from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from tests.support.commands import COMMANDS
+from tests.support.flows import write_flow_set
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -105,3 +108,15 @@ def test_five_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith(found["answer"].label)
     assert found["trained"].preprocess_spec is not None
     assert found["fresh"].config.num_classes == 5
+
+
+def test_the_script_for_a_model_of_ones_own_runs_in_several_processes(tmp_path):
+    [model] = [content for _, content in blocks("python") if "class Plain" in content and '"plain"' in content]
+    [script] = [content for _, content in blocks("text") if "import plain_model" in content]
+    (tmp_path / "plain_model.py").write_text(model)
+    (tmp_path / "my_htnet.py").write_text(script)
+    write_flow_set(tmp_path / "samples-flow", subjects=2)
+    words = ["loso", "--data", "samples-flow", "--model", "plain", "--epochs", "1", "--workers", "2", "--out", "run"]
+    done = subprocess.run([sys.executable, "my_htnet.py", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "| last |" in done.stdout
