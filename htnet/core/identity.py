@@ -149,14 +149,14 @@ def readings(name: str) -> frozenset[tuple[str, str]]:
 
 
 def _dates(name: str) -> set[tuple[str, str]]:
-    """The date that a name may be, as spreadsheet programs write dates; none with slashes (day and month unclear)."""
-    iso = re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[ T]00:00(?::00)?)?", name)
-    dots = re.fullmatch(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4}|[0-9]{2})(?: 00:00(?::00)?)?", name)
-    if iso is None and dots is None:
-        return set()
-    year, month, day = iso.groups() if iso else dots.groups()[::-1]  # type: ignore[union-attr]
-    years = [year] if len(year) == 4 else ["19" + year, "20" + year]
-    return {("date", f"{one}-{int(month):02}-{int(day):02}") for one in years}
+    """The dates that a name may be, as spreadsheet programs write them, day or month first if the year is last."""
+    found = re.fullmatch(r"([0-9]+)([-./])([0-9]+)\2([0-9]+)(?:[ T]0?0:00(?::00)?)?", name)
+    first, separator, middle, last = found.groups() if found else ("",) * 4
+    if len(first) == 4:
+        return {("date", f"{first}-{int(middle):02}-{int(last):02}")}
+    kind = "date" if separator == "." else "date, day or month first"
+    years = {4: [last], 2: ["19" + last, "20" + last]}.get(len(last), [])
+    return {(kind, f"{year}-{int(middle):02}-{int(first):02}") for year in years}
 
 
 def people_key(dataset: str) -> str:
