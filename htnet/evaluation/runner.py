@@ -284,7 +284,8 @@ def _evaluate(
         shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}
         shown |= {"data_notes": list(notes)} if notes else {}
         tested = manifest.subset(sorted({i for fold in folds for i in fold.test}))
-        tested = dataclasses.replace(tested, notes=(*tested.notes, *([unlearned] if unlearned else [])))
+        if unlearned:
+            tested = dataclasses.replace(tested, notes=(*tested.notes, unlearned))
         summary = summarize(samples, tested, seeds, shown)
         write_curves(store, folds, seeds)
         write_results(store, manifest, samples, summary)
