@@ -21,6 +21,7 @@ from htnet.training.augment import mirror, shift
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Strings = npt.NDArray[np.str_]
 #: Probabilities (N, 3) of a set.
 Answer = Callable[[FlowSet], Floats]
 
@@ -40,7 +41,7 @@ class Composite:
 
     manifest: Manifest
     flows: FlowSet
-    people: npt.NDArray[np.str_]
+    people: Strings
 
     @property
     def truth(self) -> Ints:
@@ -48,7 +49,7 @@ class Composite:
         return self.flows.labels.numpy()
 
     @property
-    def sets(self) -> npt.NDArray[np.str_]:
+    def sets(self) -> Strings:
         """(N,) data set of each sample."""
         return np.array([sample.dataset for sample in self.manifest])
 
@@ -83,6 +84,53 @@ def svm(flows: FlowSet, seed: int, cell: int = CELL, channels: Sequence[int] = (
     def answer(new: FlowSet) -> Floats:
         scores = [
             machine.decision_function((_cells(view.images, cell, channels) - mean) / std)
+            for view in (new, mirrored(new))
+        ]
+        return np.exp(_log_softmax(2 * np.mean(scores, 0)))
+
+    return answer
+
+
+def svm_of_sets(
+    flows: FlowSet, sets: Strings, each: bool = False, between: float = 1.0
+) -> Callable[[FlowSet, Strings], Floats]:
+    """The machine of `svm` on samples of several data sets, told which set each sample is of.
+
+    Args:
+        flows: what is learned from.
+        sets: (N,) data set of each sample.
+        each: standardize the features of each set by its own mean and deviation, not by those of all.
+        between: factor of the kernel between samples of two sets; 1 is the machine of `svm`.
+
+    Returns:
+        Probabilities (M, 3) of a set of flow images and the data sets (M,) they are of, all of which were learned from.
+    """
+    from sklearn.svm import SVC
+
+    views = [_cells(view.images, CELL, (0, 1, 2)) for view in (flows, mirrored(flows))]
+    train, own = np.concatenate(views), np.tile(sets, len(views))
+    parts = {name: own == name for name in sorted(set(sets))}
+    scales = {
+        name: (train[rows if each else slice(None)].mean(0), train[rows if each else slice(None)].std(0) + 1e-6)
+        for name, rows in parts.items()
+    }
+
+    def brought(features: Floats, names: Strings) -> Floats:
+        """Standardized features (M, D)."""
+        mean, std = (np.stack([scales[name][number] for name in names]) for number in (0, 1))
+        return (features - mean) / std
+
+    known = brought(train, own)
+
+    def kernel(features: Floats, names: Strings) -> Floats:
+        apart = (features**2).sum(1)[:, None] + (known**2).sum(1) - 2 * features @ known.T
+        return np.exp(-apart / known.shape[1]) * np.where(names[:, None] == own, 1.0, between)
+
+    machine = SVC(C=1.0, kernel="precomputed").fit(kernel(known, own), np.tile(flows.labels.numpy(), len(views)))
+
+    def answer(new: FlowSet, names: Strings) -> Floats:
+        scores = [
+            machine.decision_function(kernel(brought(_cells(view.images, CELL, (0, 1, 2)), names), names))
             for view in (new, mirrored(new))
         ]
         return np.exp(_log_softmax(2 * np.mean(scores, 0)))

@@ -84,6 +84,11 @@ def _detail(found: dict[str, Any]) -> str:
     return _markdown(["cells, or channels in cells of 4 px", "Full", *(TITLES[name] for name in SETS)], lines)
 
 
+def _mixture(found: dict[str, Any]) -> str:
+    lines = [[label, *(f"{own[name]:.3f}" for name in ("full", *SETS))] for label, own in found.items()]
+    return _markdown(["trained on", "Full", *(TITLES[name] for name in SETS)], lines)
+
+
 def _units(found: dict[str, Any]) -> str:
     head = ["class read from the annotated action units", "UF1", "accuracy", "CASME II", "SAMM"]
     lines = [
@@ -167,6 +172,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "curves": _curves,
     "stability": _stability,
     "detail": _detail,
+    "mixture": _mixture,
     "units": _units,
     "agreement": _agreement,
 }

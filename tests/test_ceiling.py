@@ -1,13 +1,14 @@
 """What the page on the ceiling measures: curves, shared errors, action units, and its tables."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import ceiling, ceiling_table
-from benchmarks.ceiling_learners import LEARNERS, Composite, mirrored, moved, svm
+from benchmarks.ceiling_learners import LEARNERS, Composite, mirrored, moved, svm, svm_of_sets
 from htnet.models import get_entry
 from htnet.training import load_flow_set
 from tests.support.flows import write_flow_set
@@ -101,6 +102,56 @@ def test_the_machine_is_that_of_the_leaderboard(data):
     for fold in folds[:3]:
         answer = svm(data.flows.subset(list(fold.train)), 0)
         np.testing.assert_allclose(answer(data.flows.subset(list(fold.test))), expected[list(fold.test)], atol=2e-3)
+
+
+def test_the_machine_of_sets_is_the_same_machine(data):
+    """Without options it is `svm`; each option changes it, and so do other names of the sets then."""
+    drawn = torch.from_numpy(np.random.default_rng(0).integers(0, 200, tuple(data.flows.images.shape)))
+    # Noise, and a slope that only the faces of one set have.
+    slope = torch.linspace(0, 55, drawn.shape[-1]) * torch.from_numpy(data.sets == "smic")[:, None, None, None]
+    every = replace(data.flows, images=(drawn + slope).to(torch.uint8))
+    person = data.subjects[0]
+    rows, asked = data.rows([own for own in data.subjects if own != person]), data.rows([person])
+    flows, new, names = every.subset(rows), every.subset(asked), data.sets[asked]
+    plain = svm(flows, 0)(new)
+    np.testing.assert_allclose(svm_of_sets(flows, data.sets[rows])(new, names), plain, atol=2e-3)
+    other = np.where(names == "smic", "samm", "smic")
+    for options in ({"each": True}, {"between": 0.5}):
+        answer = svm_of_sets(flows, data.sets[rows], **options)
+        assert np.abs(answer(new, names) - plain).max() > 0.02
+        assert np.abs(answer(new, other) - answer(new, names)).max() > 0.02
+
+
+def test_a_mixture_learns_from_the_sets_it_names(data, monkeypatch, tmp_path):
+    """The people learned from are those of the sets that the row says, never the person tested."""
+    pictures = {image.numpy().tobytes(): person for image, person in zip(data.flows.images, data.people, strict=True)}
+    seen = {}
+
+    def machine(flows, sets, **options):
+        people = [pictures[image.numpy().tobytes()] for image in flows.images]
+        assert [person.split("/")[0] for person in people] == list(sets)
+        known = set(people)
+
+        def answer(new, names):
+            [person] = {pictures[image.numpy().tobytes()] for image in new.images}
+            seen.setdefault(tuple(options), {})[person, len(seen.get(tuple(options), {}))] = known
+            return np.eye(3)[new.labels.numpy()]
+
+        return answer
+
+    monkeypatch.setattr(ceiling, "svm_of_sets", machine)
+    monkeypatch.setattr(ceiling, "half_of", lambda half: {"smic-" + p.split("/")[1] for p in data.people})
+    monkeypatch.setattr(ceiling, "who", lambda dataset, subject: f"{dataset}-{subject}")
+    found = ceiling.mixture(data, tmp_path)
+    assert all(own["full"] == 1.0 for own in found.values())
+    people = set(data.subjects)
+    rows = [(person, known) for (person, _), known in seen[()].items()]
+    everyone, same, others = (rows[start : start + len(people)] for start in range(0, len(rows), len(people)))
+    assert all(known == people - {person} for person, known in everyone)
+    assert all(
+        known == {p for p in people if p.split("/")[0] == person.split("/")[0]} - {person} for person, known in same
+    )
+    assert all(known == {p for p in people if p.split("/")[0] != person.split("/")[0]} for person, known in others)
 
 
 @pytest.mark.parametrize("name", sorted(LEARNERS))
