@@ -43,6 +43,8 @@ from benchmarks.results_table import RESULTS
 from htnet.core.errors import HtnetError, InputError, did_you_mean
 from htnet.core.types import EMOTIONS
 from htnet.data import EMOTION_PROTOTYPES, parse_action_units
+from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.metrics import uf1_of_each
 from htnet.evaluation.store import to_json, write_atomic
 
 OUT = RESULTS / "ceiling.json"
@@ -311,7 +313,29 @@ def best_ensemble(data: Composite, chances: dict[str, Floats]) -> dict[str, Any]
         return None
     scores = {names: _by_half(data, answers) for names, answers in tried.items()}
     best = max(scores, key=lambda names: (scores[names]["development"], -len(names)))
-    return {"rows": list(best), "tried": len(tried), **scores[best]}
+    alone = {name: own.argmax(1) for name, own in chances.items()}
+    single = max(alone, key=lambda name: uf1(data.truth, alone[name]))
+    return {
+        "rows": list(best),
+        "tried": len(tried),
+        **scores[best],
+        "beside_one": {"row": single, **_beside(data, tried[best], alone[single])},
+    }
+
+
+def _beside(data: Composite, answers: Ints, other: Ints) -> dict[str, Any]:
+    """The interval of UF1 over resampled people, and of its gain over other answers with a two-sided p value."""
+    people = data.people.tolist()
+    draws, others = (
+        uf1_of_each(resampled_confusions(data.truth, own, people, len(EMOTIONS))) for own in (answers, other)
+    )
+    gain = draws - others
+    return {
+        "interval": [round(value, 4) for value in interval(draws)],
+        "gain": round(uf1(data.truth, answers) - uf1(data.truth, other), 4),
+        "gain_interval": [round(value, 4) for value in interval(gain)],
+        "p": round(min(1.0, max(1 / RESAMPLES, 2 * float(min((gain <= 0).mean(), (gain >= 0).mean())))), 4),
+    }
 
 
 def _chances(data: Composite) -> dict[str, Floats]:

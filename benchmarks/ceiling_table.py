@@ -164,6 +164,13 @@ def _agreement(found: dict[str, Any]) -> str:
             f"{chosen['development']:.3f}, other half {chosen['untouched']:.3f}; SMIC {chosen['smic']:.3f}, CASME II "
             f"{chosen['casme2']:.3f}, SAMM {chosen['samm']:.3f})."
         )
+        one = chosen["beside_one"]
+        together += (
+            f" Its 95 % interval over resampled people is {one['interval'][0]:.2f} to {one['interval'][1]:.2f}. It is "
+            f"{one['gain']:+.3f} from {_title(one['row'])}, the best single model ({one['gain_interval'][0]:+.3f} to "
+            f"{one['gain_interval'][1]:+.3f}, p = {one['p']:.2g}). UF1 of the development half, and so of all people, "
+            "is too high by the choice; that of the other half is not."
+        )
     shares = _markdown(["", "", "all models wrong", "samples", "share"], groups)
     return "\n\n".join([said, shares, f"Most frequent action units where all models are wrong: {units}.", together])
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
 from benchmarks import ceiling, ceiling_table
 from benchmarks.ceiling_learners import LEARNERS, Composite, mirrored, moved, svm, svm_of_sets
@@ -182,6 +183,17 @@ def test_what_relabeling_gains_is_that_of_the_rows():
     )
 
 
+def test_answers_beside_others_over_resampled_people(data):
+    """Right answers beside wrong ones for one class: the gain is certain, and that of the scores."""
+    other = np.where(data.truth == 1, 2, data.truth)
+    found = ceiling._beside(data, data.truth, other)
+    assert found["interval"] == [1.0, 1.0]
+    assert found["gain"] == pytest.approx(1 - f1_score(data.truth, other, average="macro"), abs=1e-3)
+    assert found["gain_interval"][0] > 0
+    assert found["p"] == 1 / ceiling.RESAMPLES
+    assert ceiling._beside(data, other, data.truth)["gain"] == -found["gain"]
+
+
 def test_an_ensemble_is_chosen_on_the_development_half_alone(data, monkeypatch):
     """One pair is right there and wrong for the others, the other pair the other way round."""
     chosen = {"smic-" + person.split("/")[1] for person in data.people if person.startswith("smic")}
@@ -194,4 +206,5 @@ def test_an_ensemble_is_chosen_on_the_development_half_alone(data, monkeypatch):
     assert (found["rows"], found["tried"]) == (["a", "b"], 11)
     assert (found["development"], found["untouched"]) == (1.0, 0.0)
     assert (found["smic"], found["samm"]) == (1.0, 0.0)
+    assert (found["beside_one"]["gain"], found["beside_one"]["p"]) == (0, 1.0)  # "a" and "b" answer alike
     assert ceiling.best_ensemble(data, {"a": here}) is None
