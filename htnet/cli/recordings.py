@@ -75,7 +75,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     scores = evaluate_spotting(truth.recordings, answers, iou=args.iou, unit=args.unit, classes=classes)
     if not args.json:
         show_warnings(scores.warnings)
-    for note in truth.notes:
+    for note in (*truth.notes, *found.notes):
         print(f"note: {note}", file=sys.stderr if args.json else sys.stdout)
     if args.json:
         answer(args, scores.to_dict())

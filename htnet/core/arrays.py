@@ -147,7 +147,7 @@ def group_list(groups: object, count: int | None = None, name: str = "groups") -
         raise InputError(f"{name} has {len(found)} entries for {count} samples; give one per sample.")
     refuse_masked(found, f"{name} has")
     for number, group in enumerate(found):
-        if not _is_hashable(group) or any(map(_is_missing, group if isinstance(group, tuple) else (group,))):
+        if not _is_hashable(group) or any(map(is_missing, group if isinstance(group, tuple) else (group,))):
             said = group.item() if isinstance(group, np.generic) else group
             raise InputError(f"{name}[{number}] is {said!r}; give a name or a number for each sample.")
     try:
@@ -164,8 +164,38 @@ def _plain_group(group: Any) -> Any:
     return plain_array(group, "a group has").tolist() if callable(getattr(group, "detach", None)) else group
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value == "nan" or value != value  # NaN differs from itself
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for a missing one: None, NaN, pandas' NA, or the text "nan", which NumPy makes of NaN."""
+    if value is None or type(value).__name__ == "NAType":  # a comparison with pandas' NA is neither true nor false
+        return True
+    return bool(value == "nan" or value != value)  # NaN differs from itself
+
+
+def check_rows(**columns: object) -> None:
+    """Refuse columns and tables of pandas whose rows have the same labels in different orders.
+
+    Rows are matched by position, as everywhere in NumPy and scikit-learn. pandas itself matches them by label.
+
+    Args:
+        **columns: what was given, by the name of the argument; anything without an index passes.
+
+    Raises:
+        InputError: two indexes contain the same labels in different orders.
+    """
+    found: dict[str, Any] = {
+        name: getattr(value, "index")  # noqa: B009
+        for name, value in columns.items()
+        if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "index")
+    }
+    for name in list(found)[1:]:
+        first = next(iter(found))
+        one, other = found[first], found[name]
+        if len(one) == len(other) and not one.equals(other) and set(one) == set(other):
+            raise InputError(
+                f"The rows of {first} and {name} have the same labels (index) in different orders. Bring them in one "
+                f"order: {name}.loc[{first}.index]. If they already belong together by position, give "
+                f"{name}.to_numpy()."
+            )
 
 
 def _is_hashable(value: object) -> bool:

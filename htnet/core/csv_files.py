@@ -45,8 +45,9 @@ _NO_TEXT = (
     (b"\xff\xd8\xff", "a picture"),
 )
 #: Errors of formulas, as spreadsheet programs save them in the user's language: "#N/A" ("#N/D", "#NV"), "#REF!",
-#: "#NAME?", "#DIV/0!", in Spanish "#\u00a1REF!" and "#\u00bfNOMBRE?"; LibreOffice has numbers too: "Err:502".
-_FORMULA_ERROR = re.compile(r"#([^\W\d_]/[^\W\d_]!?|NV|[\u00a1\u00bf]?[^\W\d_]+(/0)?[!?])|Err:[0-9]{3}", re.IGNORECASE)
+#: "#NAME?", "#DIV/0!", in Spanish "#\u00a1REF!" and "#\u00bfNOMBRE?"; LibreOffice has numbers too: "Err:502". All are
+#: in capitals: "#Take!" is a name.
+_FORMULA_ERROR = re.compile(r"#([^\W\d_]/[^\W\d_]!?|NV|[\u00a1\u00bf]?[^\W\d_]+(/0)?[!?])|Err:[0-9]{3}")
 #: Texts that programs write for a missing value.
 _MISSING = frozenset({"nan", "na", "n/a", "n.a.", "<na>", "nat", "null", "?"})
 #: First line that names the separator, as Excel writes and reads it.
@@ -167,7 +168,8 @@ def _bare(cell: str) -> str:
 
 def formula_error(cell: str) -> bool:
     """Whether a cell is the error of a formula, such as "#REF!", as spreadsheet programs save it."""
-    return _FORMULA_ERROR.fullmatch(cell.strip()) is not None
+    text = cell.strip()
+    return _FORMULA_ERROR.fullmatch(text) is not None and (text.startswith("Err:") or text == text.upper())
 
 
 def no_value(cell: str) -> str:

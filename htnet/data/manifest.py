@@ -216,8 +216,11 @@ class Manifest:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes for a report on these samples: ``notes``, classes with a single sample, and replaced apexes."""
-        notes = (*self.notes, *self._single())
+        """Notes for a report on these samples.
+
+        They are ``notes``, classes without a sample or with a single one, and replaced apexes.
+        """
+        notes = (*self.notes, *self._absent(), *self._single())
         replaced = [s.sample for s in self.samples if s.apex_source == "middle"]
         if not replaced:
             return notes
@@ -226,6 +229,14 @@ class Manifest:
             *notes,
             f"{what} not annotated or impossible; the middle frame of the clip was used: {', '.join(replaced)}.",
         )
+
+    def _absent(self) -> list[str]:
+        """Classes without samples, if there are labels: they cannot be learned, and do not count in UF1 and UAR."""
+        there = {s.label for s in self.samples if s.label is not None}
+        if not there or not (absent := [name for name in self.classes if name not in there]):
+            return []
+        what = "class" if len(absent) == 1 else "classes"
+        return [f"No sample is labeled {' or '.join(absent)}: the {what} cannot be learned or scored on these samples."]
 
     def _single(self) -> list[str]:
         """Classes with a single sample, if others have more: they may be typos, and cannot be learned."""

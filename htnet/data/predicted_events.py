@@ -48,10 +48,12 @@ class PredictedEvents:
     Attributes:
         found: one entry per recording.
         source: where they were read from.
+        notes: notes for the user, one sentence each: cells and columns that were left out, and repeated events.
     """
 
     found: tuple[PredictedRecording, ...]
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def of(self, recordings: Iterable[Recording], first_frame: int = FIRST_FRAME) -> dict[str, tuple[Event, ...]]:
         """The events of the given recordings by name, with frames numbered as in the recordings' annotations.
@@ -117,16 +119,16 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
             raise ManifestError(
                 f"{path} contains no JSON document of htnet with events and no table of events. Check the path."
             )
-    return PredictedEvents(tuple(entry for file in files for entry in _read(file)), str(path))
-
-
-def _read(file: Path) -> Iterator[PredictedRecording]:
-    if file.suffix.lower() in _JSON:
-        yield from _documents(file)
-        return
-    events, from_zero = read_event_table(file)
-    for name, found in events.items():
-        yield PredictedRecording(name, found, file, None, from_zero)
+    entries: list[PredictedRecording] = []
+    notes: list[str] = []
+    for file in files:
+        if file.suffix.lower() in _JSON:
+            entries += _documents(file)
+            continue
+        events, from_zero, told = read_event_table(file)
+        entries += [PredictedRecording(name, found, file, None, from_zero) for name, found in events.items()]
+        notes += told
+    return PredictedEvents(tuple(entries), str(path), tuple(notes))
 
 
 def _has_events(file: Path) -> bool:

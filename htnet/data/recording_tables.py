@@ -21,8 +21,11 @@ from htnet.core.paths import as_path
 from htnet.core.recordings import TABLE_COLUMNS, Recording
 from htnet.core.words import counted
 from htnet.data.facs_cells import keep_readable, parse_action_units
+from htnet.data.manifest import COLUMNS as MANIFEST_COLUMNS
 from htnet.data.tables import as_there
 
+#: Columns of a manifest; "motion" is no misspelled "emotion".
+_OTHER_NAMES = frozenset(MANIFEST_COLUMNS) - frozenset(TABLE_COLUMNS)
 _TIMES_CURE = (
     "Write a table with the columns recording, kind, onset and offset, in frames counted from 0: the time in s times "
     "the frames per second, rounded. The times may stand in the columns start and end as well."
@@ -101,13 +104,8 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
     if form != "htnet":
         numbered = _challenge_rows(path, form, first_frame)
         events = {name: tuple(shifted(event, -first_frame) for event in found) for name, found in numbered.items()}
-        twice = Counter((name, *_frames_of(event)[:3]) for name, found in numbered.items() for event in found)
-        notes = [
-            f"{path}: {name!r} has the same event ({kind}, frames {onset} to {offset}) {count} times; each is counted."
-            for (name, kind, onset, offset), count in twice.items()
-            if count > 1
-        ]
-        return RecordingSet(tuple(Recording(name, found) for name, found in events.items()), str(path), tuple(notes))
+        recordings = tuple(Recording(name, found) for name, found in events.items())
+        return RecordingSet(recordings, str(path), _repeated(numbered, path))
     table = open_table(path, _NEEDED)
     notes = _other_columns(table)
     table.check_marks([name for name in _NUMBERS if name in table.columns])
@@ -155,19 +153,31 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
     return RecordingSet(every, str(path), tuple(notes))
 
 
-def read_event_table(path: Path) -> tuple[dict[str, tuple[Event, ...]], bool]:
+def read_event_table(path: Path) -> tuple[dict[str, tuple[Event, ...]], bool, tuple[str, ...]]:
     """The events of a CSV file in any format that `read_recordings` accepts, by recording; the file may have no rows.
 
     Returns:
-        The events, and whether their frames are counted from 0. In tables of the challenges, frames have the numbers
-        of the files.
+        The events; whether their frames are counted from 0 (in tables of the challenges, frames have the numbers of
+        the files); and notes for the user.
     """
     form = _form(path)
     if len(read_rows(path)) == 1:
-        return {}, form == "htnet"
+        return {}, form == "htnet", ()
     if form != "htnet":
-        return _challenge_rows(path, form), False
-    return {recording.name: recording.events for recording in read_recordings(path).recordings}, True
+        rows = _challenge_rows(path, form)
+        return rows, False, _repeated(rows, path)
+    found = read_recordings(path)
+    return {recording.name: recording.events for recording in found.recordings}, True, found.notes
+
+
+def _repeated(numbered: Mapping[str, Sequence[Event]], path: Path) -> tuple[str, ...]:
+    """Notes on events that a table of a challenge contains several times."""
+    twice = Counter((name, *_frames_of(event)[:3]) for name, found in numbered.items() for event in found)
+    return tuple(
+        f"{path}: {name!r} has the same event ({kind}, frames {onset} to {offset}) {count} times; each is counted."
+        for (name, kind, onset, offset), count in twice.items()
+        if count > 1
+    )
 
 
 def shifted(event: Event, by: int) -> Event:
@@ -274,7 +284,7 @@ def _other_columns(table: CsvTable) -> list[str]:
     for name in others:
         key = re.sub(r"[\s_-]+", "_", name.casefold())
         for known in absent:
-            if edits(key, known) <= (1 if len(known) < 6 else 2):
+            if key not in _OTHER_NAMES and edits(key, known) <= (1 if len(known) < 6 else 2):
                 raise ManifestError(
                     f"{table.path}, line 1: there is a column {name!r}, but no column {known!r}. Correct its name, or "
                     "give it one that differs more."

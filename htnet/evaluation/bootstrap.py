@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import group_list, real_array
+from htnet.core.arrays import check_rows, group_list, real_array
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.identity import check_groups
@@ -95,6 +95,7 @@ def resampled_confusions(
     Raises:
         InputError: no samples, unequal lengths, a label that is not a class index, or ``resamples`` below 1.
     """
+    check_rows(truth=truth, prediction=prediction, groups=groups)
     true = class_indexes(truth, num_classes, "truth")
     predicted, each_group = class_indexes(prediction, num_classes, "prediction"), group_list(groups)
     if not len(true) == len(predicted) == len(each_group):

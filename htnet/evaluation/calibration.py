@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import group_list, plain_array
+from htnet.core.arrays import check_rows, group_list, plain_array
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
+from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
 from htnet.evaluation.metrics import class_indexes
 
@@ -71,6 +72,7 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
             or fewer than 1 bin.
     """
     whole().check("bins", bins)
+    check_rows(truth=truth, probabilities=probabilities)
     chances, true = _labeled(truth, _probabilities(probabilities))
     sure, right = chances.max(1), chances.argmax(1) == true
     place = np.minimum((sure * bins).astype(np.int64), bins - 1)
@@ -101,6 +103,7 @@ def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
         InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
             probabilities.
     """
+    check_rows(truth=truth, probabilities=probabilities)
     chances, true = _labeled(truth, _probabilities(probabilities))
     return float(-_logs(chances)[np.arange(len(true)), true].mean())
 
@@ -126,6 +129,7 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
         InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
             probabilities (or, with ``logits``, not finite).
     """
+    check_rows(truth=truth, scores=scores)
     values = _matrix(scores, "logits") if logits else _logs(_probabilities(scores))
     values, true = _labeled(truth, values)
     values = values - values.max(1, keepdims=True)
@@ -171,16 +175,19 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
     Args:
         truth: (N,) true class indexes.
         probabilities: (N, C), each row sums to 1.
-        groups: (N,) group of each sample.
+        groups: (N,) group of each sample, such as its subject.
 
     Returns:
         (N,), the same number for all samples of a group.
 
     Raises:
-        InputError: as for `fit_temperature`; or fewer than two groups, not one group per sample, or a group is missing.
+        InputError: as for `fit_temperature`; or fewer than two groups, not one group per sample, a group is missing, or
+            two groups may be one person in two spellings.
     """
+    check_rows(truth=truth, probabilities=probabilities, groups=groups)
     chances, true = _labeled(truth, _probabilities(probabilities))
     each = group_list(groups, len(true))
+    check_groups(each)
     names = sorted(set(each))
     if len(names) < 2:
         raise InputError(f"All {len(true)} samples are in one group, {names[0]!r}; leaving one out needs two or more.")

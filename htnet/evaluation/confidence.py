@@ -48,7 +48,10 @@ class LeftOut:
 
     def calibrated(self) -> Float64Array:
         """The probabilities, rescaled by the temperatures that were fitted on the other folds."""
-        return apply_temperature(self.probabilities, left_out_temperatures(self.truth, self.probabilities, self.folds))
+        # By number: the names of folds are different already, and need not be names of people.
+        numbers = {name: k for k, name in enumerate(dict.fromkeys(self.folds))}
+        temperatures = left_out_temperatures(self.truth, self.probabilities, [numbers[name] for name in self.folds])
+        return apply_temperature(self.probabilities, temperatures)
 
 
 def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import plain_array, real_array
+from htnet.core.arrays import check_rows, plain_array, real_array
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.types import Float64Array
@@ -62,6 +62,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
         InputError: no samples, unequal lengths, or a label that is not a class index.
     """
     num_classes = _class_count(num_classes)
+    check_rows(truth=truth, prediction=prediction)
     true = class_indexes(truth, num_classes, "truth")
     predicted = class_indexes(prediction, num_classes, "prediction")
     if len(true) != len(predicted):
@@ -162,7 +163,11 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     num_classes = _class_count(num_classes)
     indexes = plain_array(values, f"{name} has")
     if indexes.dtype.kind == "O":
-        raise InputError(f"{name} is {values!r}; give one whole class index per sample, 0..{num_classes - 1}.")
+        given = f"is {values!r}"
+        if indexes.ndim == 1 and len(indexes):  # a column of pandas, or a list of several types
+            wrong = next((v for v in indexes.tolist() if isinstance(v, bool) or not isinstance(v, int)), indexes[0])
+            given = f"contains {wrong!r}"
+        raise InputError(f"{name} {given}; give one whole class index per sample, 0..{num_classes - 1}.")
     if indexes.ndim != 1:
         raise InputError(f"{name} has shape {indexes.shape}; give one class index per sample, shape (N,).")
     if not indexes.size:
@@ -185,7 +190,35 @@ def _class_count(num_classes: int) -> int:
     return count
 
 
+def _check_table(confusion: object) -> None:
+    """Refuse a table of pandas whose rows and columns are different classes, or that also contains the sums.
+
+    `pandas.crosstab` leaves out classes that do not occur, separately for rows and columns.
+
+    Raises:
+        InputError: the table is refused.
+    """
+    rows, columns = getattr(confusion, "index", None), getattr(confusion, "columns", None)
+    if rows is None or columns is None:
+        return
+    named = {any(isinstance(name, str) for name in names) for names in (rows, columns)}
+    if len(named) == 1 and list(rows) != list(columns):  # otherwise only one side has names
+        raise InputError(
+            f"The rows of the confusion matrix are {list(rows)}, its columns {list(columns)}. Give the same classes in "
+            "the same order: confusion.reindex(index=classes, columns=classes, fill_value=0)."
+        )
+    counts = plain_array(confusion, "The confusion matrix has")
+    if len(counts) > 1 and counts.dtype.kind in "iuf" and list(rows)[-1] == "All":
+        inner = counts[:-1, :-1]
+        if (counts[-1, :-1] == inner.sum(0)).all() and (counts[:-1, -1] == inner.sum(1)).all():
+            raise InputError(
+                "The last row and column of the confusion matrix, 'All', are the sums of the others. Give "
+                "pandas.crosstab(truth, prediction) without margins."
+            )
+
+
 def _counts(confusion: ArrayLike) -> IntArray:
+    _check_table(confusion)
     counts = plain_array(confusion, "The confusion matrix has")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise InputError(
@@ -208,6 +241,7 @@ def many_counts(confusions: ArrayLike) -> Float64Array:
     Raises:
         InputError: they are not square matrices of counts, or one has no samples.
     """
+    _check_table(confusions)
     counts = real_array(confusions, "Confusion matrices", cure="(..., C, C) counts", dtype=np.float64)
     if counts.ndim < 2 or counts.shape[-2] != counts.shape[-1] or not (np.isfinite(counts) & (counts >= 0)).all():
         raise InputError(

@@ -101,7 +101,9 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
         "## Use",
         "",
+        *_own_model(config),
         "```python",
+        *([f"import {module}  # registers the model"] if (module := _module(config)) else []),
         text.snippet.format(weights=REPOSITORY),
         "```",
         "",
@@ -121,6 +123,25 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _module(config: Mapping[str, Any]) -> str:
+    """The module to import before the weights are loaded; "" for models of htnet, and for those of a script."""
+    module = str(config.get("defined_in", ""))
+    return "" if module == "__main__" else module
+
+
+def _own_model(config: Mapping[str, Any]) -> list[str]:
+    """Lines on weights whose model is not part of htnet."""
+    if "defined_in" not in config:
+        return []
+    where = f"the module `{module}`" if (module := _module(config)) else "a script or notebook"
+    return [
+        f"The model is not part of htnet: its class `{config['architecture']}` was defined in {where}. Whoever uses "
+        "these weights needs that code, and must run it first, so that it registers the model with "
+        "`htnet.register_model`.",
+        "",
+    ]
 
 
 def _scores(metrics: Mapping[str, float]) -> list[str]:

@@ -31,6 +31,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
 from htnet.models.base import not_finite, parametrized_weights, refuse_unusable_weights
+from htnet.models.registry import defining_module
 from htnet.models.single_input import checked_model
 
 FORMAT = 1
@@ -166,9 +167,11 @@ def describe_model(model: EmotionModel) -> dict[str, Any]:
             "This model has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec it "
             "was trained with, then save."
         )
+    architecture = model.architecture if isinstance(model, OptimizedModel) else type(model).__name__
     return {
         "htnet": __version__,
-        "architecture": model.architecture if isinstance(model, OptimizedModel) else type(model).__name__,
+        "architecture": architecture,
+        **({"defined_in": module} if (module := defining_module(architecture)) else {}),
         "model": model.name,
         "input_kind": model.input_kind,
         "extra_inputs": list(model.extra_inputs),

@@ -258,6 +258,17 @@ def _by_class(models: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
     return {entry.model_class.__name__: entry for entry in models.values()}
 
 
+def defining_module(architecture: str) -> str:
+    """The module that defines the class of a registered model; "" if it is part of htnet, or not registered.
+
+    Args:
+        architecture: class name, as ``type(model).__name__``.
+    """
+    entry = _by_class(MODELS.added()).get(architecture)
+    module = "" if entry is None else entry.model_class.__module__
+    return "" if module.startswith("htnet.") else module
+
+
 def build_model(architecture: str, config: Mapping[str, Any], name: str | None = None) -> EmotionModel:
     """Rebuild a model from the data saved with its weights.
 

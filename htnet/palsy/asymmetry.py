@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import LandmarkError, PoseError
+from htnet.core.lazy import loading
 from htnet.core.schema import document
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
 from htnet.core.types import Float64Array as Matrix
@@ -206,7 +207,7 @@ class FaceAsymmetry:
 
 def face_asymmetry(
     image: FrameSource,
-    landmarks: Landmarker | Landmarks | Landmarks68,
+    landmarks: str | os.PathLike[str] | Landmarker | Landmarks | Landmarks68 = "yunet",
     *,
     size: int = SIDE,
     sample: str = "",
@@ -223,8 +224,9 @@ def face_asymmetry(
 
     Args:
         image: an image file or an RGB array.
-        landmarks: points of the face in px of the image, or a landmarker. With 68 measured points, the numbers from
-            these points and the opening of the lids are reported too.
+        landmarks: "yunet", "face-alignment", "template" (only for faces that are cropped already), a file of points, a
+            landmarker, or points of the face in px of the image. With 68 measured points, the numbers from these points
+            and the opening of the lids are reported too.
         size: side of the aligned face that is returned, px; the numbers do not depend on it.
         sample: identifier under which a landmarker looks up points.
         bit_depth: bits of the image's values, where a 16-bit file uses fewer; see `read_frame`.
@@ -298,12 +300,19 @@ def face_asymmetry(
     )
 
 
-def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample: str) -> Landmarks | Landmarks68:
+def _find(
+    frame: Frame, landmarks: str | os.PathLike[str] | Landmarker | Landmarks | Landmarks68, sample: str
+) -> Landmarks | Landmarks68:
+    if isinstance(landmarks, (str, os.PathLike)):
+        with loading():
+            from htnet.palsy.prepare import PALSY_SPEC, palsy_landmarker
+
+        landmarks = palsy_landmarker(os.fspath(landmarks), PALSY_SPEC)
     if not isinstance(landmarks, (Landmarks, Landmarks68)):
         if not callable(landmarks):
             raise LandmarkError(
-                f"landmarks is of type {type(landmarks).__name__}; give htnet.types.Landmarks or Landmarks68, or a "
-                "landmarker, such as htnet.palsy.palsy_landmarker('yunet')."
+                f"landmarks is of type {type(landmarks).__name__}; give 'yunet', 'face-alignment', a "
+                "file of points, htnet.types.Landmarks or Landmarks68, or a landmarker."
             )
         landmarks = landmarks_68(landmarks, frame, sample) if finds_68(landmarks) else landmarks(frame, sample)
     if isinstance(landmarks, Landmarks68) and landmarks.estimated:

@@ -102,7 +102,7 @@ def _number(text: str) -> int | None:
     if text.upper() in GRADES:
         return _NUMERALS.index(text.upper()) + 1
     try:
-        value = float(text)  # tables written by spreadsheets contain 3.0
+        value = float(text.replace(",", ".", 1))  # tables written by spreadsheets contain 3.0, or 3,0
     except ValueError:
         return None
     return int(value) if value in range(1, len(GRADES) + 1) else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import group_list
+from htnet.core.arrays import check_rows, group_list
 from htnet.core.errors import InputError
 from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
@@ -163,6 +163,7 @@ def grade_scores(
             missing or spelled in two ways, or ``classes`` are not different names.
     """
     classes = _class_names(classes)
+    check_rows(truth=truth, prediction=prediction, patients=patients)
     counts = confusion_matrix(truth, prediction, len(classes))
     people = group_list(patients, int(counts.sum()), "patients")
     check_groups(people, "patients has")

@@ -30,10 +30,14 @@ _COLUMNS = frozenset(
 ) | {"mrn"}
 #: Columns that name a person or an image, by `person_key`.
 _UNSURE = frozenset({"id", "ids", "no", "nr", "num", "number", "name", "code"})
-#: Endings of names of files and folders of one patient: a side, a time, a task, the number of a copy.
+#: Endings of names of files and folders of one patient: a side, a time, a task, a visit, a date, the number of a copy.
 _VIEW = re.compile(
     r"(?:(?<=[0-9])|(?<=\w)[\W_]+)(?:l|r|left|right|front|frontal|side|before|after|pre|post|rest|resting|neutral|smile|smiling|"
     r"blink|brows?|frown|pucker|kiss|eyes?|mouth|closed|open|copy|kopie|copie|copia)[\W_]*$"
+    r"|(?<=\w)[\W_]+(?:[vt]|(?:fu|tp|visite?|besuch|termin|kontrolle|session|sess?|sitzung|timepoint|day|tag|week|woche"
+    r"|month|monat|follow[\W_]?up|baseline|pr(?:e|ae|\u00e4)[\W_]?op|post[\W_]?op)(?![^\W\d_]))[\W_]*[0-9]{1,3}[\W_]*$"
+    r"|(?<=\w)[\W_]+(?:visite?|besuch|follow[\W_]?up|baseline|pr(?:e|ae|\u00e4)[\W_]?op|post[\W_]?op)[\W_]*$"
+    r"|(?<=\w)[\W_]+(?:[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})|(?:19|20)[0-9]{2}[./-]?[0-9]{2}[./-]?[0-9]{2})[\W_]*$"
     r"|\s*\([0-9]+\)\s*$|~[0-9]+\s*$"
 )
 #: Beginnings of file names that do not name a patient, by `person_key`: kinds of people, words of cameras, tasks.
@@ -135,7 +139,8 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
 def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
     """Refuse two names that may be one patient, written in two ways or seen in two views; every layout is checked.
 
-    Examples are "P07", "Patient 7" and "7", "P07 left" and "P07 right", and "P07" and "P07 (1)".
+    Examples are "P07", "Patient 7" and "7", "P07 left" and "P07 right", "P07_V1" and "P07_V2", and
+    "P07" and "P07 (1)".
 
     Args:
         named: each sample with its patient.
@@ -151,8 +156,8 @@ def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
             if person_key(other[1]) != person_key(name):
                 raise ManifestError(
                     f"{source}: the patients {other[1]!r} (sample {other[0]!r}) and {name!r} (sample "
-                    f"{sample!r}) may be the same person. If they are, write them alike, without side, time or "
-                    "task. If not, give the two patients names "
+                    f"{sample!r}) may be the same person. If they are, write them alike, without side, time, "
+                    "visit, date or task. If not, give the two patients names "
                     "that differ in more, in a .csv file with the columns image_path, grade and patient."
                 )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.arrays import plain_array, refuse_masked
+from htnet.core.arrays import check_rows, is_missing, plain_array, refuse_masked
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.lazy import loading
@@ -243,6 +243,7 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
                 other classes.
             UnknownModelError, RecipeError: the model or the recipe does not exist.
         """
+        check_rows(X=X, y=y)
         images = flow_rows(X)
         labels = _class_labels(y)
         if len(labels) != len(images):
@@ -317,10 +318,15 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
     labels = column_or_1d(labels, warn=True)
     cure = "Give the name of a class, or a whole number, for each image; leave out images without one."
     for value in labels.tolist():
-        if value is None or value == "nan" or (isinstance(value, float) and not value.is_integer()):
+        if is_missing(value) or (isinstance(value, float) and not value.is_integer()):
             raise InputError(f"y has {value!r}, which is not a class. {cure}")
     if labels.dtype == object and len({isinstance(value, str) for value in labels}) > 1:
         raise InputError(f"y mixes names and numbers. {cure}")
+    spellings: dict[str, str] = {}
+    for name in sorted({name for name in labels.tolist() if isinstance(name, str)}):
+        other = spellings.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            raise InputError(f"y has the classes {other!r} and {name!r}, which differ only in case or blanks. Use one.")
     return labels
 
 

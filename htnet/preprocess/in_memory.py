@@ -19,6 +19,8 @@ from htnet.core.limits import FILE_BYTES
 _PLAIN_MODES = ("L", "RGB", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _GRAY_MODES = ("1", "LA", "La")
 _CHANNELS = (1, 3, 4)
+#: Beginnings of PNG and JPEG files in base64, and of an address that contains a picture.
+_IN_BASE64 = (b"iVBORw0KGgo", b"/9j/", b"data:image/")
 
 
 def encoded_picture(source: Any) -> tuple[bytes, str] | None:
@@ -33,6 +35,8 @@ def encoded_picture(source: Any) -> tuple[bytes, str] | None:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), f"of {len(source)} bytes"
+        if data.startswith(_IN_BASE64):
+            raise FrameError(f"Frame {name} is text in base64; decode it: base64.b64decode(data).")
     elif callable(getattr(source, "read", None)):
         name = str(getattr(source, "name", "") or "of an open file")
         try:
@@ -41,6 +45,12 @@ def encoded_picture(source: Any) -> tuple[bytes, str] | None:
             raise
         except (OSError, ValueError) as error:
             raise FrameError(f"Frame {name} cannot be read ({cause(error)}); open the file again.") from error
+        if callable(getattr(read, "__await__", None)):
+            getattr(read, "close", lambda: None)()  # otherwise Python warns that it was never awaited
+            raise FrameError(
+                f"Frame {name} is read asynchronously; give its bytes: await file.read(). The uploads of Starlette and "
+                "FastAPI also have a file that is read directly: upload.file."
+            )
         if not isinstance(read, bytes):
             raise FrameError(f"Frame {name} is open as text; open it as binary: open(path, 'rb').")
         FILE_BYTES.check(len(read), f"Frame {name}")

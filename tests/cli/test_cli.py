@@ -226,7 +226,7 @@ def test_train_starts_from_other_weights(succeed, fail, tmp_path, weights):
     ],
 )
 def test_train_refuses(fail, tmp_path, words, message):
-    write_flow_set(tmp_path / "data", subjects=1, per_subject=1)
+    write_flow_set(tmp_path / "data", subjects=2, per_subject=6)
     words = [word.replace("{data}", str(tmp_path / "data")) for word in words]
     usual = {"--data": tmp_path / "data", "--model": "htnet_tiny", "--out": tmp_path / "w", "--epochs": "1"}
     usual.update(zip(words[::2], words[1::2], strict=True))

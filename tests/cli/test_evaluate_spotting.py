@@ -102,3 +102,16 @@ def test_the_truth_is_no_prediction(files, tmp_path, capsys):
 def test_choices_are_those_of_the_library():
     assert SETS == RECORDINGS
     assert UNITS == ALL_UNITS
+
+
+def test_notes_on_the_predictions_are_printed(files, tmp_path, capsys):
+    """A column that is not read, and an event that is listed twice and counted twice."""
+    twice = "vid,pred_onset,pred_offset,type\nanna_1,414,426,me\nanna_1,414,426,me\n"
+    (tmp_path / "pred.csv").write_text(twice)
+    note = "'anna_1' has the same event (micro, frames 414 to 426) 2 times; each is counted."
+    assert main(["evaluate-spotting", *files]) == 0
+    assert note in capsys.readouterr().out
+    assert main(["evaluate-spotting", *files, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert note in printed.err
+    assert note not in printed.out

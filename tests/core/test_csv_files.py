@@ -388,6 +388,8 @@ def test_errors_of_formulas_in_any_language(cell):
     assert formula_error(cell)
 
 
-@pytest.mark.parametrize("cell", ["", "#1", "# 3!", "N/A", "NV", "#a", "Err", "Error:502", "a#REF!", "#happy", "#a/bc"])
+@pytest.mark.parametrize(
+    "cell", ["", "#1", "# 3!", "N/A", "NV", "#a", "Err", "Error:502", "a#REF!", "#happy", "#a/bc", "#Take!", "#take?"]
+)
 def test_texts_that_are_no_errors_of_formulas(cell):
     assert not formula_error(cell)

@@ -81,7 +81,13 @@ def test_every_command_refuses_it(command, tmp_path, capsys):
 def test_classes_of_one_sample_are_told():
     labels = ["negative", "negative", "positive"]
     found = Manifest(tuple(Sample(f"s{i}", label=label) for i, label in enumerate(labels)))
+    absent = "No sample is labeled surprise: the class cannot be learned or scored on these samples."
     assert found.remarks == (
+        absent,
         "A single sample is labeled positive (s2): a class needs samples of several people to be learned.",
     )
-    assert found.subset([0, 2]).remarks == ()
+    assert found.subset([0, 2]).remarks == (absent,)
+    assert found.subset([0]).remarks == (
+        "No sample is labeled positive or surprise: the classes cannot be learned or scored on these samples.",
+    )
+    assert Manifest((Sample("s0"),)).remarks == ()  # nothing is labeled

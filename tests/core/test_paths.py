@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,3 +102,27 @@ def test_nobody_asks_pathlib_whether_something_is_there():
         if not ast.unparse(node.func).startswith("os.path.")
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("https://example.org/onset.png", "is the address 'https://example.org/onset.png'; download it first"),
+        ("s3://bucket/onset.png", "download it first"),
+        ("file:///data/onset.png", "give the path without file://"),
+        ("data:image/png;base64,iVBORw0KGgo=", "give its bytes: base64"),
+        ("iVBORw0KGgo" + "A" * 5000, "is a text of 5011 characters"),
+    ],
+)
+def test_addresses_and_contents_are_no_paths(text, cure):
+    with pytest.raises(InputError, match=re.escape(cure)):
+        as_path(text, "onset")
+
+
+def test_names_that_look_like_addresses_are_paths(tmp_path, monkeypatch):
+    """A folder may be called ``http:``, and a file of Windows has a letter before the colon."""
+    monkeypatch.chdir(tmp_path)
+    Path("http:").mkdir()
+    Path("http:", "a.png").touch()
+    for name in ("http://a.png", "C:/faces/a.png", "data.png", "a:b.png"):
+        assert as_path(name) == Path(name)

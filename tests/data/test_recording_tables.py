@@ -209,8 +209,9 @@ def test_columns_that_are_nearly_named(tmp_path, name, known):
     text = "recording,kind,onset,offset,coder,{}\nanna,micro,1,3,me,x\n"
     with pytest.raises(ManifestError, match=rf"line 1: there is a column '{name}', but no column '{known}"):
         read_recordings(written(tmp_path, text.format(name)))
-    path = written(tmp_path, text.format("comment"))
-    assert read_recordings(path).notes == (f"{path}: the columns 'coder', 'comment' are not read.",)
+    for other in ("comment", "motion"):  # the second is a column of manifests
+        path = written(tmp_path, text.format(other))
+        assert read_recordings(path).notes == (f"{path}: the columns 'coder', '{other}' are not read.",)
 
 
 def test_names_that_no_file_can_have(tmp_path):

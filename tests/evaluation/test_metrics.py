@@ -7,7 +7,10 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 from sklearn.metrics import confusion_matrix as sk_confusion
 
 from htnet.core.errors import InputError
+from htnet.evaluation.bootstrap import resampled_confusions
+from htnet.evaluation.calibration import fit_temperature, left_out_temperatures, log_loss, reliability
 from htnet.evaluation.metrics import accuracy, confusion_matrix, score, uar, uar_of_each, uf1, uf1_of_each
+from htnet.palsy import grade_scores
 
 
 def random_case(seed, absent):
@@ -91,3 +94,54 @@ def test_unusable_labels_are_refused(truth, prediction, classes, says):
 def test_unusable_matrices_are_refused(metric, confusion):
     with pytest.raises(InputError, match="confusion matrix"):
         metric(confusion)
+
+
+def test_columns_of_pandas_in_different_orders_are_refused():
+    """pandas would match the rows by label, NumPy matches them by position: one of the two is not what was meant."""
+    pandas = pytest.importorskip("pandas")
+    truth = pandas.Series([0, 1, 2, 1], index=list("abcd"))
+    prediction = pandas.Series([0, 1, 2, 1], index=list("abcd"))
+    people = pandas.Series(list("xxyy"), index=list("abcd"))
+    chances = pandas.DataFrame(np.eye(3)[truth], index=truth.index)
+    turned = ["d", "c", "b", "a"]
+    assert score(truth, prediction, 3).uf1 == 1.0
+    for call in (
+        lambda: confusion_matrix(truth, prediction.loc[turned], 3),
+        lambda: resampled_confusions(truth, prediction, people.loc[turned], 3, 10),
+        lambda: log_loss(truth, chances.loc[turned]),
+        lambda: reliability(truth, chances.loc[turned]),
+        lambda: fit_temperature(truth, chances.loc[turned]),
+        lambda: left_out_temperatures(truth, chances, people.loc[turned]),
+        lambda: grade_scores(truth, prediction.loc[turned], people, tuple("abc")),
+    ):
+        with pytest.raises(InputError, match="have the same labels \\(index\\) in different orders"):
+            call()
+    # Other labels say nothing on the order.
+    assert confusion_matrix(truth, prediction.reset_index(drop=True), 3).trace() == 4
+    assert confusion_matrix(truth, prediction.loc[turned].to_numpy(), 3).trace() == 0
+
+
+def test_missing_values_of_pandas_are_refused():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(InputError, match=r"^truth contains .*; give .*whole class index"):
+        confusion_matrix(pandas.Series([0, None, 2], dtype="Int64"), [0, 1, 2], 3)
+    with pytest.raises(InputError, match=r"groups\[1\] is <NA>; give a name"):
+        resampled_confusions([0, 1], [0, 1], pandas.Series(["x", None], dtype="string").array, 3, 10)
+
+
+def test_tables_of_pandas_as_confusion_matrices():
+    """`pandas.crosstab` leaves out classes that do not occur, on each side by itself."""
+    pandas = pytest.importorskip("pandas")
+    truth, prediction = pandas.Series([0, 0, 1, 1, 2, 2]), pandas.Series([0, 3, 1, 1, 3, 0])
+    with pytest.raises(InputError, match=r"rows of the confusion matrix are \[0, 1, 2\], its columns \[0, 1, 3\]"):
+        uf1_of_each(pandas.crosstab(truth, prediction))
+    full = pandas.crosstab(truth, truth)
+    np.testing.assert_allclose(uf1_of_each(full), 1.0)
+    with pytest.raises(InputError, match="without margins"):
+        uf1_of_each(pandas.crosstab(truth, truth, margins=True))
+
+
+def test_spellings_of_one_person_are_not_two_groups_left_out():
+    chances = np.full((4, 3), 1 / 3)
+    with pytest.raises(InputError, match="s1"):
+        left_out_temperatures([0, 1, 2, 0], chances, ["s1", "S1", "s2", "s2"])

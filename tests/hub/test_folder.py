@@ -217,3 +217,17 @@ def test_a_number_of_classes_without_limits_is_not_built(folder):
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(WeightsError, match="labels for 10{30} classes"):
         htnet.load_pretrained(folder)
+
+
+def test_a_card_says_which_module_a_model_of_ones_own_needs(tmp_path, monkeypatch):
+    own = type("OwnNet", (type(tiny_model()),), {"__module__": "my_lab.nets"})
+    monkeypatch.setattr("htnet.hub.folder.defining_module", lambda name: "my_lab.nets" if name == "OwnNet" else "")
+    model = tiny_model()
+    card = (save_pretrained(model, tmp_path / "ours") / "README.md").read_text("utf-8")
+    assert "is not part of htnet" not in card
+    model.__class__ = own
+    folder = save_pretrained(model, tmp_path / "own")
+    card = (folder / "README.md").read_text("utf-8")
+    assert "its class `OwnNet` was defined in the module `my_lab.nets`" in card
+    assert card.index("import my_lab.nets  # registers the model") < card.index("htnet.load_pretrained")
+    assert read_config(folder / "config.json")["defined_in"] == "my_lab.nets"

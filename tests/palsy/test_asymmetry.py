@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage.data import astronaut
 
 from benchmarks.asymmetry import DROPS, FROM, GRADE_DROPS, judge, mouth_row, normal_ranges, side_of, toward
 from benchmarks.droop_faces import APART, KINDS, Palsy, Picture, droop_face, pull
-from htnet.core.errors import FrameError, LandmarkError, PoseError
+from htnet.core.errors import FrameError, InputError, LandmarkError, PoseError
 from htnet.core.types import Frame, Landmarks, Landmarks68
-from htnet.palsy import mirror
+from htnet.palsy import PALSY_SPEC, mirror, palsy_landmarker
 from htnet.palsy.asymmetry import MEANINGS, NORMAL, REGIONS, TURNS, face_asymmetry, region_boxes
 from htnet.palsy.droop import Pull, PullSearch
 from htnet.palsy.mirror import EYE_TILT, UNIT, Halves, MouthLine, exact_eyes, level_head, measure_mouth, upright
@@ -369,3 +370,13 @@ def test_size_changes_the_picture_only():
     assert other.face.pixels.shape == (112, 112, 3)
     assert one.regions == other.regions
     assert other.mouth_line.max() < 112
+
+
+def test_landmarkers_by_name():
+    """A name is what `palsy_landmarker` makes of it, and YuNet is the one that nobody has to name."""
+    face = astronaut()[0:256, 96:352]
+    expected = face_asymmetry(face, palsy_landmarker("yunet", PALSY_SPEC))
+    for found in (face_asymmetry(face), face_asymmetry(face, "yunet")):
+        assert found.to_dict() == expected.to_dict()
+    with pytest.raises(InputError, match="Did you mean 'yunet'"):
+        face_asymmetry(face, "yunett")

@@ -23,6 +23,18 @@ MAY_BE_ONE = [
     *(("P07", other) for other in ("P07 (1)", "P07~1", "P07 - Copy", "P07 Kopie (2)", "P07-left", "P07r", "P07post")),
     *(("sub1", "subject 01"), ("P07-left", "P07-right"), ("P07L", "P07R"), ("P07 pre", "P07 eyes closed")),
     *(("P07-1", "P07-2"), ("sub07-1", "subject 7-2"), ("P07", "P07-1")),
+    *(
+        ("P07 V1", "P07 V2"),
+        ("P07 visit 1", "P07"),
+        ("P07 Besuch 2", "P07 Besuch 3"),
+        ("P07 follow-up", "P07-baseline"),
+    ),
+    *(
+        ("P07 t0", "P07 t12"),
+        ("P07 2024-01-31", "P07 2024-07-01"),
+        ("P07 1.2.2024", "P07"),
+        ("Anna pre-op", "Anna post-op"),
+    ),
     *(("M\u00fcller", "muller"), ("Jose\u0301", "JOSE"), ("\u00c5sa", "Asa"), ("Anna (1)", "Anna (2)")),
 ]
 #: First parts of file names that are no patients: beside them stands the patient, or nobody.

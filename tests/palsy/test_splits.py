@@ -105,6 +105,6 @@ def test_paths_and_names_of_landmarkers_are_refused_with_the_cure(tmp_path):
     for take in (split_patients, lambda it: prepare_faces(it, tmp_path / "faces", "yunet")):
         with pytest.raises(ManifestError, match=r"is a path, 'graded.csv'. Read it first"):
             take("graded.csv")
-    with pytest.raises(LandmarkError, match=r"landmarks is of type str; give .*palsy_landmarker\('yunet'\)"):
-        face_asymmetry(np.zeros((64, 64, 3), np.uint8), "yunet")
+    with pytest.raises(LandmarkError, match=r"landmarks is of type int; give 'yunet'"):
+        face_asymmetry(np.zeros((64, 64, 3), np.uint8), 5)
     assert not list(tmp_path.iterdir())

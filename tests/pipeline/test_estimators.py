@@ -202,3 +202,21 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "htnet.sklearn")
     with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[sklearn\]'"):
         __import__("htnet.sklearn")
+
+
+def test_rows_of_pandas_in_another_order_are_refused(data):
+    pandas = pytest.importorskip("pandas")
+    images = images_of(data)
+    rows = pandas.DataFrame(images.reshape(len(images), -1))
+    labels = pandas.Series([sample.label for sample in data])
+    with pytest.raises(InputError, match="in different orders"):
+        HTNetClassifier().fit(rows, labels.iloc[::-1])
+    with pytest.raises(InputError, match="which is not a class"):
+        HTNetClassifier().fit(rows, labels.astype("string").where(labels.index != 0))
+
+
+def test_spellings_of_one_class_are_refused(data):
+    labels = [sample.label for sample in data]
+    labels[0] = labels[0].upper()
+    with pytest.raises(InputError, match="differ only in case or blanks"):
+        HTNetClassifier().fit(images_of(data), labels)

@@ -352,3 +352,12 @@ def test_to_gray_is_bt601_luma(rng):
     assert gray.shape == (20, 30)
     assert gray.dtype == np.uint8
     assert np.abs(gray - pixels @ np.array([0.299, 0.587, 0.114])).max() <= 0.51
+
+
+def test_base64_and_files_that_are_awaited_are_refused_with_the_cure():
+    starlette = pytest.importorskip("starlette.datastructures")
+    for data in (b"iVBORw0KGgoAAAANSUhEUg==", b"/9j/4AAQSkZJRg==", b"data:image/png;base64,iVBORw0KGgo="):
+        with pytest.raises(FrameError, match=r"is text in base64; decode it: base64\.b64decode"):
+            read_frame(data)
+    with pytest.raises(FrameError, match=r"is read asynchronously; give its bytes: await file\.read\(\)"):
+        read_frame(starlette.UploadFile(io.BytesIO(b"")))
