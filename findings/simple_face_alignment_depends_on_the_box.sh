@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Faces are aligned so that eyes, nose and mouth lie at the same pixels in each clip. simple-face-alignment 0.0.2 takes five points and the box of
-# a face. It first resizes what is in the box to 96 x 112 pixels, whatever its shape, and then turns and scales the result evenly, which cannot undo an
-# uneven resize. Points that are a moved and scaled copy of the standard ones, so that all five can be met exactly, lie beside them by up to 2.4 px
-# if the box is square, as most detectors' boxes nearly are, and by 6 px if it is wide: the eyes are nearer together and the face is narrower. One face in the same frame, with
-# boxes of two detectors, gives two faces, and a box that breathes from frame to frame makes the face do so. And the standard points are
-# those for a picture 96 pixels wide, but the picture that is returned ("standard size (112x112)") is 112 wide, with the face 8 px left of its
-# middle, so that a mirrored face does not match. Expected were the standard points for each box. Nothing is said.
+# Faces are aligned so that eyes, nose and mouth lie at the same pixels in each clip. simple-face-alignment 0.0.2 takes five points and the
+# box of a face. It first resizes what is in the box to 96 x 112 pixels, whatever its shape, and then turns and scales the result evenly,
+# which cannot undo an uneven resize. Points that are a moved and scaled copy of the standard ones, so that all five can be met exactly, lie
+# beside them by up to 2.4 px if the box is square, as most detectors' boxes nearly are, and by 6 px if it is wide: the eyes are nearer
+# together and the face is narrower. One face in the same frame, with boxes of two detectors, gives two faces, and a box that breathes from
+# frame to frame makes the face do so. And the standard points are those for a picture 96 pixels wide, but the picture that is returned
+# ("standard size (112x112)") is 112 wide, with the face 8 px left of its middle, so that a mirrored face does not match. Expected were the
+# standard points for each box. Nothing is said.
 # Exits 0 if it is so, 1 if it has changed. The face is five spots.
 set -euo pipefail
 work=$(mktemp -d)

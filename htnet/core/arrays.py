@@ -168,7 +168,7 @@ def is_missing(value: Any) -> bool:
     """Whether a value stands for a missing one: None, NaN, pandas' NA, or the text "nan", which NumPy makes of NaN."""
     if value is None or type(value).__name__ == "NAType":  # a comparison with pandas' NA is neither true nor false
         return True
-    return bool(value == "nan" or value != value)  # NaN differs from itself
+    return bool(value == "nan" or value == b"nan" or value != value)  # NaN differs from itself
 
 
 def check_rows(**columns: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -180,7 +181,7 @@ def _model(name: str) -> str:
 
 
 def _set(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]", "", name.casefold())
+    plain = re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKC", name).casefold())
     titles = {
         re.sub(r"[^a-z0-9]", "", word.casefold()): known for known in OFFICIAL for word in (known.name, known.title)
     }

@@ -28,17 +28,8 @@ from htnet.core.words import listed
 #: consists of punctuation only, have no subject.
 _UNKNOWN = frozenset(
     {"nan", "none", "null", "nil", "na", "unknown", "unk", "missing", "undefined", "undef", "anonymous", "anon"}
-    | {
-        "anonymized",
-        "anonymised",
-        "unidentified",
-        "unnamed",
-        "notavailable",
-        "notknown",
-        "notapplicable",
-        "tbd",
-        "nobody",
-    }
+    | {"anonymized", "anonymised", "unidentified", "unnamed", "notavailable", "notknown", "notapplicable"}
+    | {"tbd", "nobody"}
 )
 #: Prefixes of numbers in names of people, as `person_key` returns them, in two groups. Names with equal numbers and
 #: prefixes from one group may be the same person.
@@ -373,10 +364,10 @@ def _check_zero(samples: Iterable[Any], source: str) -> None:
 
 
 def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
-    """Refuse names of people, alone or with their data set, that differ only in spelling.
+    """Refuse names of people, alone or with their data set, that differ only in spelling or name nobody.
 
     Raises:
-        InputError: two names do, or may be the same person; the message states both.
+        InputError: two names do, or may be the same person; the message states both. A name is "unknown" or the like.
     """
     found: dict[Hashable, Hashable] = {}
     for group in dict.fromkeys(groups):
@@ -384,6 +375,9 @@ def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
         if other != group:
             raise InputError(f"{who} {other!r} and {group!r}, which differ only in spelling. Use one spelling.")
     named = [(group, *names) for group in found.values() if (names := _dataset_and_name(group)) is not None]
+    for group, _, name in named:
+        if not is_named(name):
+            raise InputError(f"{who} {group!r}, which names nobody. Leave out samples without a name, or name them.")
     for one, two in _may_be_one(named):
         raise InputError(f"{who} {one!r} and {two!r}, which may be the same person. Use one spelling if they are.")
 

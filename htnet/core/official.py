@@ -5,6 +5,7 @@ The readers find their annotation sheets by these patterns, and `htnet.core.hint
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -66,8 +67,9 @@ def did_you_mean_set(name: object, known: Iterable[str]) -> str:
         known: the accepted names.
     """
     names = sorted(known)
-    key = str(name).replace("^", "")
-    meant = [one.name for one in OFFICIAL if one.name in names and respelled(key, [one.title.replace("^", "")])]
+    key = unicodedata.normalize("NFKC", str(name)).replace("^", "")  # "\u00b3" is a 3
+    titles = {one.name: one.title.replace("^", "") for one in OFFICIAL if one.name in names}
+    meant = [one for one, title in titles.items() if respelled(key, [title, title.partition(" part ")[0]])]
     return did_you_mean(meant[0] if meant else name, names)
 
 

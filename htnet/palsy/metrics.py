@@ -91,6 +91,8 @@ def quadratic_kappa(confusion: npt.ArrayLike) -> Float64Array:
         InputError: they are not square matrices of counts, or one has no samples.
     """
     counts = many_counts(confusion)
+    # Products of counts must neither vanish nor overflow; a power of two changes no digit.
+    counts = np.ldexp(counts, -np.frexp(counts.max((-2, -1), keepdims=True))[1])
     weights = _distances(counts.shape[-1]) ** 2
     expected = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
     total = counts.sum((-2, -1))

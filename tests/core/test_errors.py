@@ -6,6 +6,7 @@ import pytest
 
 from htnet.core import errors
 from htnet.core.errors import HtnetError, LandmarkError, VideoError, about_sample, did_you_mean
+from htnet.core.official import OFFICIAL, did_you_mean_set
 from htnet.preprocess.landmarks.base import about_frame
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HtnetError)]
@@ -54,3 +55,13 @@ def test_case_and_separators_make_no_difference_to_what_is_suggested(name, meant
 def test_capitals_of_known_names_are_kept():
     assert did_you_mean("onsetframe", ["OnsetFrame", "ApexFrame"]).startswith("Did you mean 'OnsetFrame'")
     assert did_you_mean("subject", ["Subject", "SUBJECT"]) == "Did you mean 'SUBJECT' or 'Subject'?"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("CAS(ME)\u00b3", "casme3"), ("CAS(ME)\u00b2", "casme_sq"), ("CASME \u2161", "casme2"), ("CAS(ME)^3", "casme3")],
+)
+def test_names_of_sets_with_raised_and_roman_digits(name, meant):
+    known = [one.name for one in OFFICIAL]
+    assert meant in known
+    assert f"Did you mean {meant!r}" in did_you_mean_set(name, known)

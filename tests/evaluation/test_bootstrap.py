@@ -64,3 +64,15 @@ def test_bad_input_is_named():
         draw_groups(["a"], 0)
     with pytest.raises(InputError, match="2, 2 and 1 entries"):
         resampled_confusions([0, 1], [0, 1], ["a"], 2)
+
+
+@pytest.mark.parametrize("name", ["NaN", "None", "<NA>", "N/A", "", "?", "unknown", b"nan", ("casme2", "NaN")])
+def test_samples_of_nobody_are_not_one_person(name):
+    """Placeholders for missing subjects were one person, who was drawn or left out as a whole."""
+    other = {tuple: ("casme2", "s1"), bytes: b"s1", str: "s1"}[type(name)]
+    for call in (
+        lambda groups: draw_groups(groups, 10),
+        lambda groups: resampled_confusions([0, 1, 0], [0, 1, 1], groups, 3, 10),
+    ):
+        with pytest.raises(InputError, match=r"names nobody|give a name"):
+            call([other, name, other])

@@ -142,3 +142,12 @@ def test_patients_of_any_kind_are_counted():
 def test_classes_are_different_names(classes):
     with pytest.raises(InputError, match="list the name of each class once"):
         grade_scores([0, 1, 2], [0, 1, 2], ["a", "b", "c"], classes)
+
+
+@pytest.mark.parametrize("power", [-1000, -531, 0, 531, 1000])
+def test_quadratic_kappa_of_tiny_and_huge_weights(power):
+    """A factor changes no kappa, to the last digit if it is a power of two; it gave other values and NaN."""
+    counts = np.array([[40.0, 3, 1], [5, 30, 6], [0, 4, 20]])
+    assert quadratic_kappa(np.ldexp(counts, power)) == quadratic_kappa(counts)
+    both = quadratic_kappa(np.stack([counts, np.ldexp(counts, power)]))
+    assert both[0] == both[1]
