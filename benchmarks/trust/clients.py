@@ -89,12 +89,12 @@ def send(port: int, asking: Asking, more: Mapping[str, str] | None = None) -> tu
 
 
 def _read(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    found = b""
+    found, refused = b"", False
     try:
         while part := connection.recv(1 << 16):
             found += part
     except ConnectionResetError:
-        pass  # it was refused before it was sent as a whole; the answer came first
+        refused = True  # before it was sent as a whole: the status came first, the rest may be lost (RFC 9112, 9.6)
     head, mark, content = found.partition(b"\r\n\r\n")
     if not mark:
         raise LostError(f"{len(found)} bytes instead of an answer")
@@ -102,7 +102,7 @@ def _read(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     if headers.get("transfer-encoding") == "chunked":
         content = _joined(content)
-    if "content-length" in headers and len(content) != int(headers["content-length"]):
+    if not refused and "content-length" in headers and len(content) != int(headers["content-length"]):
         raise LostError(f"{len(content)} of {headers['content-length']} bytes of an answer")
     return int(first.split()[1]), headers, content
 

@@ -10,7 +10,6 @@ from htnet.core.errors import InputError
 from htnet.evaluation.bootstrap import resampled_confusions
 from htnet.evaluation.calibration import fit_temperature, left_out_temperatures, log_loss, reliability
 from htnet.evaluation.metrics import accuracy, confusion_matrix, score, uar, uar_of_each, uf1, uf1_of_each
-from htnet.palsy import grade_scores
 
 
 def random_case(seed, absent):
@@ -112,7 +111,6 @@ def test_columns_of_pandas_in_different_orders_are_refused():
         lambda: reliability(truth, chances.loc[turned]),
         lambda: fit_temperature(truth, chances.loc[turned]),
         lambda: left_out_temperatures(truth, chances, people.loc[turned]),
-        lambda: grade_scores(truth, prediction.loc[turned], people, tuple("abc")),
     ):
         with pytest.raises(InputError, match="have the same labels \\(index\\) in different orders"):
             call()

@@ -151,3 +151,14 @@ def test_quadratic_kappa_of_tiny_and_huge_weights(power):
     assert quadratic_kappa(np.ldexp(counts, power)) == quadratic_kappa(counts)
     both = quadratic_kappa(np.stack([counts, np.ldexp(counts, power)]))
     assert both[0] == both[1]
+
+
+def test_columns_of_pandas_in_different_orders_are_refused():
+    pandas = pytest.importorskip("pandas")
+    truth = pandas.Series([0, 1, 2, 1], index=list("abcd"))
+    people = pandas.Series(["P1", "P1", "P2", "P2"], index=list("abcd"))
+    turned = ["d", "c", "b", "a"]
+    assert grade_scores(truth, truth, people, ("I", "II", "III"))
+    for given in ((truth.loc[turned], people), (truth, people.loc[turned])):
+        with pytest.raises(InputError, match=r"have the same labels \(index\) in different orders"):
+            grade_scores(truth, *given, ("I", "II", "III"))
