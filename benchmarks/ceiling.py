@@ -37,13 +37,13 @@ from benchmarks.halves import subjects as half_of
 from benchmarks.halves import who
 from benchmarks.leaderboard import FOLDER
 from benchmarks.leaderboard_rows import ROWS
-from benchmarks.leaderboard_table import read_rows
+from benchmarks.leaderboard_table import gained, read_rows
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
 from htnet.core.errors import HtnetError, InputError, did_you_mean
 from htnet.core.types import EMOTIONS
 from htnet.data import EMOTION_PROTOTYPES, parse_action_units
-from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.bootstrap import interval, resampled_confusions
 from htnet.evaluation.metrics import uf1_of_each
 from htnet.evaluation.store import to_json, write_atomic
 
@@ -329,12 +329,12 @@ def _beside(data: Composite, answers: Ints, other: Ints) -> dict[str, Any]:
     draws, others = (
         uf1_of_each(resampled_confusions(data.truth, own, people, len(EMOTIONS))) for own in (answers, other)
     )
-    gain = draws - others
+    gain = gained(draws - others)
     return {
         "interval": [round(value, 4) for value in interval(draws)],
         "gain": round(uf1(data.truth, answers) - uf1(data.truth, other), 4),
-        "gain_interval": [round(value, 4) for value in interval(gain)],
-        "p": round(min(1.0, max(1 / RESAMPLES, 2 * float(min((gain <= 0).mean(), (gain >= 0).mean())))), 4),
+        "gain_interval": [round(gain["low"], 4), round(gain["high"], 4)],
+        "p": round(gain["p"], 4),
     }
 
 

@@ -61,9 +61,13 @@ def difference(
     one: dict[str, Any], other: dict[str, Any], protocol: str = "last", chosen: Sequence[str] | None = None
 ) -> dict[str, float]:
     """UF1 of a row less that of another over the same resampled subjects: interval, and a two-sided p value."""
-    gained = drawn_uf1(one["answers"], protocol, chosen) - drawn_uf1(other["answers"], protocol, chosen)
-    low, high = interval(gained)
-    p = 2 * min(float((gained <= 0).mean()), float((gained >= 0).mean()))
+    return gained(drawn_uf1(one["answers"], protocol, chosen) - drawn_uf1(other["answers"], protocol, chosen))
+
+
+def gained(draws: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
+    """The interval of differences (R,) over resampled subjects, and a two-sided p value."""
+    low, high = interval(draws)
+    p = 2 * min(float((draws <= 0).mean()), float((draws >= 0).mean()))
     return {"low": low, "high": high, "p": min(1.0, max(p, 1 / RESAMPLES))}
 
 

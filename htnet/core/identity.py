@@ -364,7 +364,7 @@ def _check_zero(samples: Iterable[Any], source: str) -> None:
 
 
 def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
-    """Refuse names of people, alone or with their data set, that differ only in spelling or name nobody.
+    """Refuse names of people, alone or with their data set, that differ only in spelling or are placeholders.
 
     Raises:
         InputError: two names do, or may be the same person; the message states both. A name is "unknown" or the like.
@@ -377,7 +377,9 @@ def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
     named = [(group, *names) for group in found.values() if (names := _dataset_and_name(group)) is not None]
     for group, _, name in named:
         if not is_named(name):
-            raise InputError(f"{who} {group!r}, which names nobody. Leave out samples without a name, or name them.")
+            raise InputError(
+                f"{who} {group!r}, which is a placeholder. Leave out samples without a person, or give a name."
+            )
     for one, two in _may_be_one(named):
         raise InputError(f"{who} {one!r} and {two!r}, which may be the same person. Use one spelling if they are.")
 

@@ -43,7 +43,10 @@ def as_path(path: str | PathLike[str], what: str = "The path") -> Path:
     if "\0" in text:
         raise InputError(f"{what} is {text!r}; file names cannot contain the NUL character. Check the path.")
     if (address := _ADDRESS.match(text)) is not None and not os.path.exists(text):
-        raise InputError(f"{what} is the address {_short(text)!r}; {_CURES.get(address[1], 'download it first')}.")
+        raise InputError(
+            f"{what} is the address {_short(text)!r}; "
+            f"{_CURES.get(address[1] and address[1].lower(), 'download it first')}."
+        )
     if len(text) > _LONGEST:
         raise InputError(
             f"{what} is a text of {len(text)} characters ({_short(text)!r}), which is no path. The content of a file "

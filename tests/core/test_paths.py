@@ -110,6 +110,7 @@ def test_nobody_asks_pathlib_whether_something_is_there():
         ("https://example.org/onset.png", "is the address 'https://example.org/onset.png'; download it first"),
         ("s3://bucket/onset.png", "download it first"),
         ("file:///data/onset.png", "give the path without file://"),
+        ("FILE:///data/onset.png", "give the path without file://"),
         ("data:image/png;base64,iVBORw0KGgo=", "give its bytes: base64"),
         ("iVBORw0KGgo" + "A" * 5000, "is a text of 5011 characters"),
     ],
