@@ -17,6 +17,7 @@ import torch
 
 from htnet._version import __version__
 from htnet.core.deprecated import moved_calls, renamed_arguments
+from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.parallel import one_thread
@@ -234,6 +235,7 @@ def _evaluate(
         **({"leave": leave} if leave != "subject" else {}),  # not written for subjects, as in older versions
         **({"only_subjects": [fold.title for fold in folds]} if plan.subjects is not None else {}),
         "model": plan.model,
+        **({"model_code": code} if (code := own_code(type(fresh))) else {}),
         "config": fresh.config.to_dict() | ({"au_cooccurrence": COUNTED} if plan.count_units else {}),
         "recipe": plan.recipe.to_dict(),
         "preprocess": flows.spec.to_dict(),  # for a prepared folder: how its images were made

@@ -11,6 +11,7 @@ from os import PathLike
 from typing import Any, cast
 
 from htnet.core.deprecated import renamed_arguments
+from htnet.core.described import describe
 from htnet.core.engines import LocalEngine
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
@@ -22,7 +23,7 @@ from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Prepr
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import check_manifest
 from htnet.data.prepare import prepared_spec
-from htnet.data.prepare.keys import Parts, as_json, describe, libraries
+from htnet.data.prepare.keys import Parts, as_json, libraries
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
 from htnet.data.prepare.workers import Preparation
 from htnet.palsy.splits import split_patients, split_table

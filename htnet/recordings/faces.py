@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,15 @@ class YuNetFaces:
     def __init__(self, model: str | os.PathLike[str] | None = None) -> None:
         """Store the model file, see `htnet.preprocess.YuNetLandmarker`."""
         self._yunet = YuNet(model)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Everything but the pixels that the faces depend on, except for htnet's version: the model's SHA-256.
+
+        Raises:
+            WeightsError: the model cannot be read.
+            CorruptWeightsError: the model file is not a known one.
+        """
+        return {"finder": "yunet", "model": self._yunet.digest()}
 
     def everywhere(self, frame: Frame) -> list[SeenFace]:
         """See `FaceFinder.everywhere`."""

@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from htnet._version import __version__
+from htnet.core.described import describe
 from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.files import whole_file
 from htnet.core.lazy import loading
@@ -50,7 +51,8 @@ class KeptProgress:
 
     It holds the measured rows and the state of the followed faces: about 10 MB, and 1 kB per face and frame. It is used
     only for the same recording (size, time of modification, and SHA-256 of beginning, middle and end) and with the same
-    code, libraries, frame rate and type of finder. Otherwise it is ignored with a warning.
+    code, libraries, frame rate and finder (its settings and, if it is your own, its code). Otherwise it is ignored with
+    a warning.
 
     Attributes:
         path: path of the file.
@@ -171,7 +173,7 @@ def recording_key(video: Video, finder: FaceFinder) -> dict[str, Any]:
         "timed": video.timed,
         "reader": video.reader,
         "bit_depth": video.bit_depth,
-        "finder": f"{type(finder).__module__}.{type(finder).__qualname__}",
+        "finder": describe(finder),
         "code": _code(),
         "libraries": _libraries(video),
     }

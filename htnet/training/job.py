@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htnet.core.described import own_code
 from htnet.core.optional import named_device
 from htnet.models import EmotionModel, create_model
 from htnet.training.losses import check_proposals
@@ -146,4 +147,6 @@ def describe(members: Sequence[Member]) -> str:
     """A text that identifies these trainings."""
     first = members[0].job
     each = [[m.settings, m.job.seed, m.data.digest(), m.started_from] for m in members]
-    return json.dumps([first.model, first.recipe.to_dict(), each, torch.__version__])
+    code = own_code(type(members[0].model))
+    own = [code] if code else []
+    return json.dumps([first.model, first.recipe.to_dict(), each, torch.__version__, *own])

@@ -1,12 +1,13 @@
 """What decides a byte is in the key, and a second call says what it makes again and why."""
 
 import json
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
 
 from htnet import cli
-from htnet.core.types import PreprocessSpec
+from htnet.core.types import Landmarks, PreprocessSpec
 from htnet.data.prepare import keys, prepare, prepared_notes, read_report, store
 from htnet.preprocess import TemplateLandmarks
 from htnet.preprocess.flow.tvl1_routing import choose_tvl1
@@ -113,6 +114,36 @@ def test_what_changed_is_named(tmp_path):
     assert run() == {"frames changed": ("s0",), "file missing or damaged": ("s2",)}
     text = read_report(tmp_path / "out").text()
     assert "recomputed, frames changed: 1 sample" in text
+
+
+def test_a_changed_landmarker_of_the_users_own_is_noticed(tmp_path):
+    """Its code, its arguments and its private settings."""
+    manifest, made = pair_manifest(tmp_path / "in", 2), []
+
+    class Finder:
+        def __init__(self, shift):
+            self._shift = shift
+
+        def __call__(self, frame, sample=""):
+            return TemplateLandmarks()(frame, sample)
+
+    def shifted(frame, sample="", by=0.0):
+        return Landmarks(TemplateLandmarks()(frame).points + by, "template")
+
+    def again(frame, sample="", by=0.0):
+        return Landmarks(TemplateLandmarks()(frame).points - by, "template")
+
+    def run(landmarker):
+        prepare(manifest, tmp_path / "out", PreprocessSpec(flow="dis", face_size=64), landmarker)
+        made.append(read_report(tmp_path / "out").made_again)
+
+    for landmarker in (
+        Finder(0), Finder(1), shifted, again, partial(again, by=0.0), partial(again, by=0.01), partial(again, by=0.02)
+    ):  # fmt: skip
+        run(landmarker)
+        run(landmarker)
+    assert made[1::2] == [{}] * 7
+    assert made[2::2] == [{"landmarks changed, or what finds them": ("s0", "s1")}] * 6
 
 
 def test_a_mixed_folder_is_told_by_those_who_read_it(tmp_path, monkeypatch, capsys):

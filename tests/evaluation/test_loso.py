@@ -10,12 +10,13 @@ from sklearn.metrics import f1_score, recall_score
 
 from htnet.core.errors import InputError, ManifestError, RunError
 from htnet.core.provenance import DataKind, Provenance
+from htnet.core.registry import MODELS
 from htnet.core.types import PreprocessSpec
 from htnet.data import leave_one_subject_out, open_data, read_manifest
 from htnet.evaluation import EvaluationPlan, lodo, loso, protocols
 from htnet.hub import GENERATED, load_pretrained, save_pretrained
-from htnet.models import create_model
-from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
+from htnet.models import STSTNet, create_model, register_model
+from htnet.training import Checkpoint, Recipe, StartFrom, load_flow_set, predict_set, train_model
 from tests.support.evaluation import fold_run
 from tests.support.flows import CLASSES, write_flow_set
 
@@ -173,6 +174,37 @@ def test_two_processes_give_the_same_files(manifest, tmp_path):
     finally:
         torch.set_num_threads(torch_threads)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_with_other_code_of_an_own_model(manifest, tmp_path, monkeypatch):
+    def registered(factor):
+        monkeypatch.setattr(MODELS, "_entries", dict(MODELS))
+
+        class Own(STSTNet):
+            def forward_features(self, x):
+                return super().forward_features(x) * factor
+
+        MODELS._entries.pop("own", None)
+        register_model("own", Own, spec=PreprocessSpec(layout="whole"))
+
+    for factor in (1, 1):
+        registered(factor)
+        run(manifest, tmp_path / "run", model="own")
+    registered(2)
+    with pytest.raises(RunError, match="another model_code"):
+        run(manifest, tmp_path / "run", model="own")
+
+    def stop(epoch, model):
+        raise KeyboardInterrupt
+
+    data = load_flow_set(manifest, PreprocessSpec(layout="whole"))
+    checkpoint = Checkpoint(tmp_path / "state.pt", every=0.0)
+    stopped = (2, KeyboardInterrupt, None)
+    for factor, error, message in (stopped, stopped, (3, RunError, "unfinished")):
+        registered(factor)
+        with pytest.raises(error, match=message):
+            train_model("own", data, QUICK, checkpoint=checkpoint, on_epoch=lambda e, m: e == 2 and stop(e, m))
 
 
 @pytest.mark.slow

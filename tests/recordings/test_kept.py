@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import htnet.recordings.kept as keeping
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, WeightsError
 from htnet.pipeline.analysis_files import AnalysisJob, analyze_files
 from htnet.preprocess import open_video
 from htnet.recordings import FaceTrack, FrameStream, KeptProgress, RecordingCurves, recording_curves
+from htnet.recordings.faces import YuNetFaces
 from htnet.recordings.tracks import Tracker
 from tests.recordings.scenes import Face, Scene, TrueFaces
 from tests.support.videos import write_video
@@ -165,6 +166,23 @@ def test_another_finder_begins_anew(video, part):
 
     with pytest.warns(UserWarning, match="progress of something else: finder differ"):
         recording_curves(video, Other(faces_at), kept=KeptProgress(part))
+
+
+def test_a_finder_with_other_settings_or_code_begins_anew(video, part):
+    message = "progress of something else: finder differ"
+    with pytest.warns(UserWarning, match=message):
+        recording_curves(video, Finder(lambda time: faces_at(time)), kept=KeptProgress(part))
+
+
+def test_the_model_file_of_the_finder_counts(tmp_path):
+    one, other = (YuNetFaces(model) for model in (None, tmp_path / "other.onnx"))
+    assert recording_key_of(one) == recording_key_of(YuNetFaces())
+    with pytest.raises(WeightsError, match=r"other\.onnx"):
+        recording_key_of(other)
+
+
+def recording_key_of(finder):
+    return keeping.describe(finder)
 
 
 @pytest.mark.parametrize("evil", [os.system, pickle.loads, eval, keeping.platform.platform, np.save])

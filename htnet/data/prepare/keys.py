@@ -11,9 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from htnet._version import __version__
+from htnet.core.described import describe
 from htnet.core.errors import VideoError
 from htnet.core.limits import sha256_of
 from htnet.core.native import native_loops
@@ -72,15 +71,15 @@ def source_key(
 ) -> Parts | None:
     """Everything that a sample's prepared files depend on, part by part; None if one of its input files cannot be read.
 
-    This is the content of both frames and of the sample's landmark file (without one, the landmarker's settings), the
-    sample's name (by which points are looked up), the spec, and the versions of htnet and of the libraries that affect
-    results; with motion, also the content of the clip's files. File times do not count, so a data set that was copied
-    or moved is not prepared again.
+    This is the content of both frames and of the sample's landmark file (without one, the description of the
+    landmarker), the sample's name (by which points are looked up), the spec, and the versions of htnet and of the
+    libraries that affect results; with motion, also the content of the clip's files. File times do not count, so a data
+    set that was copied or moved is not prepared again.
 
     Args:
         sample: the sample.
         spec: settings of the preprocessing.
-        landmarker: `describe` of the landmarker that is used for samples without a landmark file.
+        landmarker: `htnet.core.described.describe` of the landmarker that is used for samples without a landmark file.
         motion: whether motion features are computed too.
         bit_depth: bits per value of the frames; None if the files state it.
     """
@@ -149,25 +148,3 @@ def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: 
         "frames": [part.from_frame, part.to_frame],
         "reader": make_reader(part.reader).version() if part.reader else "",
     }
-
-
-def describe(thing: Any) -> Any:
-    """JSON-ready description of a landmarker: the result of its ``identity``, or its type and public settings.
-
-    Files in the settings are represented by their content.
-    """
-    if thing is None or isinstance(thing, (bool, int, float)):
-        return thing
-    if isinstance(thing, (str, os.PathLike)):
-        return {"sha256": sha256_of(thing)} if os.path.isfile(thing) else str(thing)
-    if isinstance(thing, (list, tuple)):
-        return [describe(item) for item in thing]
-    if isinstance(thing, Mapping):
-        return [[describe(name), describe(value)] for name, value in thing.items()]
-    if isinstance(thing, np.ndarray):
-        return thing.tolist()
-    if callable(identity := getattr(thing, "identity", None)):
-        return describe(identity())
-    kind = thing if hasattr(thing, "__qualname__") else type(thing)
-    settings = {name: describe(value) for name, value in getattr(thing, "__dict__", {}).items() if name[:1] != "_"}
-    return [f"{kind.__module__}.{kind.__qualname__}", settings]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from htnet.core.deprecated import renamed_arguments
+from htnet.core.described import describe
 from htnet.core.engines import make_engine
 from htnet.core.errors import (
     FlowError,
@@ -30,7 +31,7 @@ from htnet.core.paths import as_path
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import check_manifest
-from htnet.data.prepare.keys import describe, source_key
+from htnet.data.prepare.keys import source_key
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
 from htnet.data.prepare.workers import Preparation
 from htnet.data.reader import SampleReader, degenerate
