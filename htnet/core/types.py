@@ -389,6 +389,11 @@ class ModelInput:
         ]
         object.__setattr__(self, "warnings", (*self.warnings, *more))
 
+    @property
+    def doubts(self) -> tuple[QualityWarning, ...]:
+        """The warnings about the points, then those about the input itself."""
+        return self.warnings if self.landmarks is None else (*self.landmarks.warnings, *self.warnings)
+
 
 #: Regions whose motion is accumulated from frame to frame to find an expression in a video.
 MOTION_REGIONS = ("brows", "eyes", "mouth")

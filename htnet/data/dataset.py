@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from htnet.core.doubts import warn_doubts
 from htnet.core.errors import ManifestError
 from htnet.core.types import PreprocessSpec
 from htnet.data.layouts import open_data
@@ -87,6 +88,7 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
         made = self._reader(sample)
         if fault := degenerate(sample, made):
             raise ManifestError(f"{self.manifest.source}: sample {sample.sample!r} shows no expression: {fault}.")
+        warn_doubts([(f"sample {sample.sample!r}", made.doubts)])
         image = torch.from_numpy(made.image)
         item: dict[str, Any] = {
             "image": image if self.transform is None else self.transform(image),

@@ -53,6 +53,7 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.depth import check_bit_depth
 from htnet.preprocess.landmarks import finds_68, landmarks_68
+from htnet.preprocess.landmarks.base import found_by
 
 
 class SampleReader:
@@ -164,7 +165,10 @@ class SampleReader:
                 picture = read_flow_image(sample.flow, self.spec.size)
                 frame = Frame(picture, str(sample.flow))
                 wanted = self._preprocessor.points68 and finds_68(finder)
-                points = landmarks_68(finder, frame, sample.sample) if wanted else finder(frame, sample.sample)
+                if wanted:
+                    points = landmarks_68(finder, frame, sample.sample)
+                else:
+                    points = found_by(finder, frame, sample.sample, Landmarks)
         return self._preprocessor.flow_picture(sample.flow, points, sample.sample)
 
     def _check_prepared(self, flow: Path) -> None:

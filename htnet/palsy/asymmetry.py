@@ -32,6 +32,7 @@ from htnet.palsy.visibility import hidden
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
+from htnet.preprocess.landmarks.base import found_by
 from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
 
@@ -314,7 +315,10 @@ def _find(
                 f"landmarks is of type {type(landmarks).__name__}; give 'yunet', 'face-alignment', a "
                 "file of points, htnet.types.Landmarks or Landmarks68, or a landmarker."
             )
-        landmarks = landmarks_68(landmarks, frame, sample) if finds_68(landmarks) else landmarks(frame, sample)
+        if finds_68(landmarks):
+            landmarks = landmarks_68(landmarks, frame, sample)
+        else:
+            landmarks = found_by(landmarks, frame, sample, Landmarks)
     if isinstance(landmarks, Landmarks68) and landmarks.estimated:
         raise LandmarkError(
             f"The 68 points of {frame.source} are {landmarks.source}: a symmetric mean face, which contains no "

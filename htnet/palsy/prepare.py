@@ -37,6 +37,7 @@ from htnet.preprocess import (
     verified,
 )
 from htnet.preprocess.depth import check_bit_depth
+from htnet.preprocess.landmarks.base import found_by
 from htnet.preprocess.opencv import load_opencv
 from htnet.training.augment import MIRRORED_POINTS
 
@@ -83,7 +84,7 @@ def align_face(
         PoseError: the face lies on its side or upside down, or is a profile.
     """
     frame = read_frame(image, bit_depth)
-    points = verified(landmarker(frame, sample), frame)
+    points = verified(found_by(landmarker, frame, sample, Landmarks), frame)
     alignment = fit_alignment(points, template=spec.template, size=spec.face_size, frame=frame.source)
     return alignment.warp(frame), points
 

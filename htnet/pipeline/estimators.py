@@ -82,6 +82,9 @@ class FlowImages(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
         Raises:
             FrameError, LandmarkError, FlowError: a pair cannot be used; the message gives its number.
+
+        Warns:
+            UserWarning: there are reasons to doubt some images, see `htnet.preprocess.FlowPreprocessor`.
         """
         pairs = list(X)
         if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in pairs):

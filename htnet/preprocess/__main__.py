@@ -86,7 +86,7 @@ def _run(args: argparse.Namespace) -> None:
     write_flow_image(args.out, made.flow_image, overwrite=args.overwrite)
     length = np.hypot(*made.flow.uv)
     height, width = length.shape
-    show_warnings((*(made.landmarks.warnings if made.landmarks is not None else ()), *made.warnings))
+    show_warnings(made.doubts)
     print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")
     print(f"  flow of {width}x{height} px: mean {length.mean():.2f} px, largest {length.max():.2f} px")
     if args.uv is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from htnet.core.arrays import real_array
+from htnet.core.doubts import warn_doubts
 from htnet.core.errors import HtnetError, InputError, prefixed
 from htnet.core.types import ModelInput, PreprocessSpec
 from htnet.preprocess.frames import FrameSource
@@ -64,8 +65,14 @@ class FlowPreprocessor:
         Raises:
             InputError: the numbers of onsets, apexes and landmarks differ, or a tensor has another shape.
             FrameError, LandmarkError, FlowError: a pair cannot be used; the message names it.
+
+        Warns:
+            UserWarning: there are reasons to doubt some images, such as two frames without motion between them; one
+                warning for each reason, with the pairs, counted from 0. `inputs` gives those of each pair.
         """
-        made = [torch.from_numpy(one.image) for one in self.inputs(onsets, apexes, landmarks)]
+        found = [(torch.from_numpy(one.image), one.doubts) for one in self.inputs(onsets, apexes, landmarks)]
+        warn_doubts((f"pair {number}", doubts) for number, (_, doubts) in enumerate(found))
+        made = [image for image, _ in found]
         side = self.spec.size
         return torch.stack(made) if made else torch.zeros(0, 3, side, side)
 

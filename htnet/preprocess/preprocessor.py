@@ -46,6 +46,7 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     verified,
 )
+from htnet.preprocess.landmarks.base import found_by
 from htnet.preprocess.landmarks.files import landmarks_from
 from htnet.preprocess.landmarks.verify import check_inside
 from htnet.preprocess.pairs import pair_warnings
@@ -263,7 +264,7 @@ class Preprocessor:
                 f"No landmarks for {frame.source}: give five [x, y] points, a .json or .csv file of them, or "
                 "build the Preprocessor with a landmarker, e.g. make_landmarker('yunet')."
             )
-        return self.landmarker(frame, sample)
+        return found_by(self.landmarker, frame, sample, Landmarks)
 
     def _network_image(self, picture: ByteArray, mapped: npt.ArrayLike | None) -> tuple[FloatArray, str]:
         """Order the channels and cut the regions: (3, size, size) float32, and where they were cut."""

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from htnet.core.deprecated import renamed_attributes
+from htnet.core.doubts import warn_doubts
 from htnet.core.errors import ManifestError, RecipeError, refuse_type, refuse_unknown
 from htnet.core.hints import hint, how, prepare_manifest
-from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec
+from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec, QualityWarning
 from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
@@ -282,6 +283,9 @@ def load_flow_set(
             requested and a sample has no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all
             are named).
         FrameError, FlowError, LandmarkError: a sample cannot be read; the message names it.
+
+    Warns:
+        UserWarning: there are reasons to doubt some samples, such as several faces; one warning for each reason.
     """
     check_manifest(manifest)
     refuse_type("spec", spec, PreprocessSpec, "model.preprocess_spec, or htnet.training.spec_for(model)")
@@ -293,15 +297,18 @@ def load_flow_set(
     reader = SampleReader(spec, landmarker, extras=extras, replace_points=True)
     inputs: list[ModelInput] = []
     faults: list[str] = []
+    doubts: list[tuple[str, tuple[QualityWarning, ...]]] = []
     for sample in progress(manifest.samples):
         made = reader(sample)
         fault = degenerate(sample, made)
         faults += [f"{sample.sample!r}: {fault}"] if fault else []
+        doubts.append((f"sample {sample.sample!r}", made.doubts))
         inputs.append(dataclasses.replace(made, flow=None))  # the flow of all samples would fill the memory
     if not inputs:
         raise ManifestError(f"{manifest.source} contains no samples.")
     cure = "Correct them or take them out of the manifest (htnet prepare lists them and leaves them out)."
     refuse_degenerate(faults, manifest.source, cure)
+    warn_doubts(doubts)
     order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
     images = torch.from_numpy(np.stack([made.flow_image[..., order] for made in inputs])).permute(0, 3, 1, 2)
     more = extra_inputs(inputs, ("points", *extras), spec)

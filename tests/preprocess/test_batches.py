@@ -2,15 +2,25 @@
 
 import dataclasses
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
 from htnet.core.errors import FrameError, InputError, LandmarkError
-from htnet.core.types import LAYOUTS, PreprocessSpec
-from htnet.preprocess import FlowPreprocessor, Preprocessor, RegionCropper, crop_regions, template_points
-from tests.support.pairs import POINTS, QUICK, face_pair, save
+from htnet.core.types import LAYOUTS, PreprocessSpec, QualityWarning
+from htnet.data import MicroExpressionDataset
+from htnet.preprocess import (
+    FlowPreprocessor,
+    Preprocessor,
+    RegionCropper,
+    TemplateLandmarks,
+    crop_regions,
+    template_points,
+)
+from htnet.training import load_flow_set
+from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save
 
 WHOLE = dataclasses.replace(QUICK, layout="whole")
 
@@ -106,3 +116,38 @@ def test_regions_that_cannot_be_cut_are_refused():
         RegionCropper("hole")
     with pytest.raises(InputError, match=r"shape \(4, 2\)"):
         RegionCropper(points=torch.zeros(4, 2))
+
+
+def test_reasons_to_doubt_an_image_are_warned_of(pairs):
+    """Identical frames give an image of zeros: once it was returned without a word."""
+    onsets, apexes = (list(frames) for frames in zip(*pairs, strict=True))
+    preprocessor = FlowPreprocessor(WHOLE, "template")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        preprocessor(onsets, apexes)
+    apexes[1:] = onsets[1:]
+    with pytest.warns(UserWarning, match="motionless") as told:
+        preprocessor(onsets, apexes)
+    (text,) = (str(one.message) for one in told if "motionless" in str(one.message))
+    assert text.startswith("Pair 1: ")
+    assert text.endswith("The same (motionless) applies to 1 more: pair 2.")
+    assert any("same_frame" in str(one.message) for one in told)
+
+
+def test_the_same_for_data_sets_that_are_read_from_frames(tmp_path):
+    """Points that are detected in frames with several faces: the commands say so, and the classes too."""
+    manifest, found = pair_manifest(tmp_path / "in", 3), TemplateLandmarks()
+
+    def several(frame, sample=""):
+        doubts = (QualityWarning("several_faces", f"Faces in {sample}."),) if sample != "s1" else ()
+        return dataclasses.replace(found(frame), warnings=doubts)
+
+    message = r"Sample 's0': Faces in s0\. The same \(several_faces\) applies to 1 more: sample 's2'\.$"
+    with pytest.warns(UserWarning, match=message):
+        load_flow_set(manifest, WHOLE, several)
+    data = MicroExpressionDataset(manifest, WHOLE, landmarks=several)
+    with pytest.warns(UserWarning, match=r"Sample 's2': Faces in s2\.$"):
+        data[2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data[1]

@@ -144,7 +144,7 @@ def _make(reader: SampleReader, sample: Sample) -> dict[str, bytes] | HtnetError
     except _OF_ONE_SAMPLE as error:
         return about_sample(sample.sample, error)
     points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()
-    doubts = made.warnings if made.landmarks is None else (*made.landmarks.warnings, *made.warnings)
+    doubts = made.doubts
     files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points, **doubts_as_json(doubts)}
     return files if made.motion is None else {**files, "motion": encode_motion(made.motion, reader.spec)}
 

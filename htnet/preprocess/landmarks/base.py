@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,7 @@ MISSING = ("raise", "none")
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
+Points = TypeVar("Points", Landmarks, Landmarks68)
 
 
 class Landmarker(Protocol):
@@ -74,6 +77,56 @@ class TemplateLandmarks:
         x = scale_points(self.template[:, 0], width / TEMPLATE_SIZE)
         y = scale_points(self.template[:, 1], height / TEMPLATE_SIZE)
         return Landmarks(np.stack([x, y], axis=1).astype(np.float32), "template")
+
+
+def found_by(find: Callable[..., Any], frame: Frame, sample: str, kind: type[Points]) -> Points:
+    """Call a landmarker, or its ``points68``, and check what it returns. Every landmarker is called here.
+
+    A landmarker that is not part of htnet gets a copy of the frame: some draw the points they find into it.
+
+    Args:
+        find: a landmarker, or its ``points68``.
+        frame: the frame.
+        sample: its identifier.
+        kind: `Landmarks` or `Landmarks68`; the five points of 68 are used where five are expected.
+
+    Raises:
+        LandmarkError: ``find`` cannot be called with a frame and a name, or returns something else; or it raises this.
+    """
+    owner = getattr(find, "__self__", find)
+    name = getattr(owner, "__qualname__", type(owner).__qualname__)
+    if not (callable(find) and type(owner).__module__.startswith("htnet.")):
+        _check_call(find, name)
+        frame = replace(frame, pixels=frame.pixels.copy())
+    found = find(frame, sample)
+    if isinstance(found, Landmarks68) and kind is Landmarks:
+        found = found.five()
+    if not isinstance(found, kind):
+        what = "None" if found is None else f"a value of type {type(found).__name__}"
+        count = "five (x, y)" if kind is Landmarks else "68 (x, y)"
+        raise LandmarkError(
+            f"The landmarker {name} returned {what} for {frame.source}. Return htnet.types.{kind.__name__}(points, "
+            f"source), with {count} in px of the frame, or raise htnet.errors.NoFaceError if there is no face."
+        )
+    return found
+
+
+def _check_call(find: Any, name: str) -> None:
+    if not callable(find):
+        raise LandmarkError(
+            f"The landmarker is of type {name}, which cannot be called. Give 'yunet', another name or file for "
+            "make_landmarker, or a function of a frame and a sample's name. Points of one frame are not a landmarker: "
+            "give them with the frame."
+        )
+    try:
+        inspect.signature(find).bind(None, "")
+    except TypeError:
+        raise LandmarkError(
+            f"The landmarker {name} cannot be called with a frame and a sample's name. Define it as def {name}(frame, "
+            'sample=""); frame.pixels are (H, W, 3) uint8 RGB.'
+        ) from None
+    except ValueError:  # a built-in function has no signature to check
+        return
 
 
 def find_many(

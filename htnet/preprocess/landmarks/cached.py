@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from htnet.core.files import write_text
 from htnet.core.limits import read_json
 from htnet.core.paths import as_path
 from htnet.core.types import Frame, Landmarks, Landmarks68, QualityWarning
-from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
+from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, Points, find_many, found_by
 
 #: Part of every key: when the format of the entries changes, old entries are no longer used.
 CACHE_FORMAT = 2
@@ -32,8 +32,6 @@ CACHE_FORMAT = 2
 KEPT_ERRORS: dict[str, type[LandmarkError]] = {
     error.__name__: error for error in (NoFaceError, LowScoreError, MultipleFacesError, PoseError)
 }
-
-Points = TypeVar("Points", Landmarks, Landmarks68)
 
 
 class CachedLandmarker:
@@ -81,7 +79,7 @@ class CachedLandmarker:
             LandmarkError: there is no acceptable face, now or when the entry was cached.
             InputError: the folder cannot be read or written.
         """
-        return self._find(frame, Landmarks, lambda: self.inner(frame, sample))
+        return self._find(frame, Landmarks, lambda: found_by(self.inner, frame, sample, Landmarks))
 
     def points68(self, frame: Frame, sample: str = "") -> Landmarks68:
         """68 points of the face in ``frame``; raises what ``inner`` raises.
@@ -95,7 +93,7 @@ class CachedLandmarker:
             raise LandmarkError(
                 f"{type(inner).__name__} finds five points, not 68; use 'face-alignment', or estimate_68 of the five."
             )
-        return self._find(frame, Landmarks68, lambda: inner.points68(frame, sample))
+        return self._find(frame, Landmarks68, lambda: found_by(inner.points68, frame, sample, Landmarks68))
 
     def many(self, frames: Iterable[Frame], *, missing: str = "raise") -> Iterator[Landmarks | None]:
         """Five points of every frame of a sequence; see `find_many`."""

@@ -8,7 +8,7 @@ from htnet.core.errors import LandmarkError
 from htnet.core.types import Frame, Landmarks, Landmarks68
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.geometry import transform_points
-from htnet.preprocess.landmarks.base import Landmarker, Landmarker68
+from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, found_by
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.files import PrecomputedLandmarks
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28
@@ -61,13 +61,13 @@ def landmarks_68(landmarker: Landmarker, frame: Frame, sample: str = "", *, esti
         LandmarkError: the landmarker returns five points and ``estimate`` is false, or it detects no face.
     """
     if isinstance(landmarker, Landmarker68) and finds_68(landmarker):
-        return landmarker.points68(frame, sample)
+        return found_by(landmarker.points68, frame, sample, Landmarks68)
     if not estimate:
         raise LandmarkError(
             f"{type(landmarker).__name__} finds five points, not 68; use 'face-alignment', or accept a mean face "
             "fitted to the five points with estimate=True."
         )
-    return estimate_68(landmarker(frame, sample))
+    return estimate_68(found_by(landmarker, frame, sample, Landmarks))
 
 
 def _mean_face() -> Landmarks68:

@@ -17,6 +17,7 @@ from htnet.core.types import Float64Array, FloatArray, Frame, Landmarks, Quality
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.frames import read_clip
 from htnet.preprocess.landmarks import Landmarker, make_landmarker, verified
+from htnet.preprocess.landmarks.base import found_by
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, read_landmarks
 from htnet.preprocess.video.clip_quality import (
     frame_rate,
@@ -234,7 +235,7 @@ def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: st
     if isinstance(landmarks, (str, os.PathLike)):
         found = make_landmarker(os.fspath(landmarks))(frame, sample)
     elif callable(landmarks) and not isinstance(landmarks, np.ndarray):
-        found = landmarks(frame, sample)
+        found = found_by(landmarks, frame, sample, Landmarks)
     else:
         found = read_landmarks(landmarks, frame, sample)
     return verified(found, frame)
