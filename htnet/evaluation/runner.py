@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -248,6 +250,7 @@ def _evaluate(
         **({"started_from": _describe_starts(starts, plan.start_is_disjoint)} if starts else {}),
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
+        "folds_sha256": _folds_digest(folds, manifest),
     }
     store = RunStore(as_path(out, "out"))
     with store.locked():
@@ -283,7 +286,8 @@ def _evaluate(
         store.remove_unfinished()
         samples = collect(store, manifest, folds, seeds, plan.protocols)
         notes = prepared_notes(manifest.source)
-        shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}
+        unshown = ("samples", "action_units", "folds_sha256")
+        shown = {k: v for k, v in described.items() if k not in unshown} | {"seeds": list(seeds)}
         shown |= {"data_notes": list(notes)} if notes else {}
         tested = manifest.subset(sorted({i for fold in folds for i in fold.test}))
         if unlearned:
@@ -292,6 +296,13 @@ def _evaluate(
         write_curves(store, folds, seeds)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
+
+
+def _folds_digest(folds: Sequence[Fold], manifest: Manifest) -> str:
+    """SHA-256 of who is trained and tested on in each fold, and of the person in each sample."""
+    people = [(sample.dataset, sample.subject) for sample in manifest]
+    each = [(fold.name, sorted(fold.train), sorted(fold.test)) for fold in folds]
+    return hashlib.sha256(json.dumps([people, each]).encode()).hexdigest()
 
 
 def _asked_for(folds: Sequence[Fold], subjects: Sequence[str] | None, leave: str) -> Sequence[Fold]:

@@ -17,6 +17,10 @@ from htnet.core.files import check_folder, refuse_linked_folders, write_text
 from htnet.core.limits import read_json
 from htnet.core.parallel import locked
 
+#: Entries of ``run.json`` that runs of older versions lack, which are resumed all the same.
+_ADDED = ("folds_sha256",)
+#: What an entry is called in messages.
+_WORDS = {"folds_sha256": "division of the samples into folds (a subject, data set or split of a sample changed)"}
 #: Files of a finished run.
 RESULTS = ("summary.json", "predictions.csv", "training.csv")
 
@@ -91,10 +95,12 @@ class RunStore:
         kept = new_keys(kept, RUN_KEYS) if isinstance(kept, dict) else {}
         if isinstance(kept.get("recipe"), dict):
             kept["recipe"] = new_fields(kept["recipe"], RECIPE_FIELDS)  # from an older version
-        differ = sorted(k for k in {*kept, *wanted} if kept.get(k) != wanted.get(k))
+        missing = {k for k in _ADDED if k not in kept}
+        differ = sorted(k for k in {*kept, *wanted} - missing if kept.get(k) != wanted.get(k))
         if differ:
+            other = ", ".join(_WORDS.get(k, k) for k in differ)
             raise RunError(
-                f"{self.root} contains a run with another {', '.join(differ)}; results of the two must not be mixed. "
+                f"{self.root} contains a run with another {other}; results of the two must not be mixed. "
                 "Choose another --out, or delete that folder."
             )
 

@@ -1,11 +1,13 @@
 """Folds of several subjects, the split of a manifest, and the estimate of the time left."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
 
 from htnet.data import k_folds
+from htnet.errors import RunError
 from htnet.evaluation import holdout, kfold, read_summary
 from htnet.evaluation.protocols import fold_seed
 from htnet.training import Recipe, load_flow_set, predict_set, spec_for, train_model
@@ -62,6 +64,30 @@ def test_holdout_tests_on_the_split_test_alone(manifest, tmp_path):
     assert {s.sample: pytest.approx(s.probabilities, abs=1e-6) for s in result.samples} == by_hand
     assert (result.summary["samples"], result.summary["subjects"]) == (3, 1)
     assert torch.tensor([s.truth for s in result.samples]).tolist() == manifest.labels()[test].tolist()
+
+
+@pytest.mark.parametrize("protocol", ["last", "nested"])
+def test_a_run_is_not_resumed_when_samples_have_moved_between_people_or_parts(manifest, tmp_path, protocol):
+    """The tested samples of the fold are the same, but not those that it was trained on, or held out together."""
+    parts = {"s0": "train", "s1": "train", "s2": "test", "s3": "train"}
+
+    def moved(person, **fields):
+        samples = (dataclasses.replace(s, split=parts[s.subject]) for s in manifest)
+        samples = (dataclasses.replace(s, **fields) if s.subject == person else s for s in samples)
+        return dataclasses.replace(manifest, samples=tuple(samples))
+
+    options = {**OPTIONS, "out": tmp_path / "run", "protocols": [protocol]}
+    first = holdout(moved(""), **options)
+    assert holdout(moved(""), **options).samples == first.samples
+    for changed in ({"split": ""}, {"subject": "s1"}):
+        with pytest.raises(RunError, match=r"another .*division of the samples into folds.*Choose another --out"):
+            holdout(moved("s3", **changed), **options)
+    # Runs of older versions do not describe their folds.
+    path = tmp_path / "run" / "run.json"
+    described = json.loads(path.read_text())
+    del described["folds_sha256"]
+    path.write_text(json.dumps(described))
+    assert holdout(moved(""), **options).samples == first.samples
 
 
 def test_the_time_left_is_told_once_without_a_terminal(manifest, tmp_path, run):
