@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,10 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
+
+
+#: Longest time in which the rest of a refused upload is read, s.
+_DISCARD_SECONDS = 30.0
 
 
 class ForeignError(RequestError):
@@ -58,14 +64,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+        upload = _Upload(receive, dict(headers))
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name.lower() for name, _ in message["headers"]}
                 more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message = {**message, "headers": [*message["headers"], *(h for h in more if h[0] not in own)]}
+            elif not message.get("more_body", False) and upload.unread:
+                await send({**message, "more_body": True})
+                await upload.discard()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
         try:
             self._check_host([value for name, value in headers if name == "host"])
             _check_origin(scope["method"], dict(headers))
@@ -74,7 +86,7 @@ class Guard:
         except HtnetError as error:
             await refuse(error, guarded)
             return
-        await self._app(scope, self._counting(receive, most), guarded)
+        await self._app(scope, self._counting(upload.receive, most), guarded)
 
     def _check_host(self, hosts: list[str]) -> None:
         """Reject unknown host names. This prevents DNS rebinding, where another site's name resolves to this server."""
@@ -119,6 +131,35 @@ class Guard:
         return counted
 
 
+class _Upload:
+    """The body of a request, whose rest is read and thrown away after an early response.
+
+    If a server closes a connection while the client still sends, the client may get an error of the connection
+    in place of the response (RFC 9112, section 9.6). Clients that wait for permission to send have sent nothing.
+    """
+
+    def __init__(self, receive: Receive, headers: dict[str, str]) -> None:
+        self._receive = receive
+        waits = headers.get("expect", "").lower() == "100-continue"
+        self.unread = not waits and ("transfer-encoding" in headers or headers.get("content-length", "0") != "0")
+
+    async def receive(self) -> Message:
+        """The next part."""
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self.unread = False
+        return message
+
+    async def discard(self) -> None:
+        """Read the rest, for a limited time."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._rest(), _DISCARD_SECONDS)
+
+    async def _rest(self) -> None:
+        while self.unread:
+            await self.receive()
+
+
 def _name(host: str) -> str:
     """A host without its port, in lowercase."""
     try:
@@ -146,7 +187,7 @@ async def refuse(error: HtnetError, send: Send) -> None:
     status = content.pop("status")
     body = json.dumps({"error": content}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    # The rest of the body is not read.
+    # What is still sent of the body is thrown away, and the connection serves no other request.
     head.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

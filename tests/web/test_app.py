@@ -31,21 +31,22 @@ def until(client, name, *states):
 
 
 def read_of(client, *parts, length=None):
-    """Status of a form that is sent in parts, how many were read, and the body of the answer."""
-    left, said = list(parts), []
+    """Status of a form that is sent in parts, how many were read before the answer, and the body of the answer."""
+    left, said, read = list(parts), [], []
 
     async def receive():
-        return {"type": "http.request", "body": left.pop(0), "more_body": True}
+        return {"type": "http.request", "body": left.pop(0), "more_body": True} if left else {"type": "http.disconnect"}
 
     async def send(message):
         said.append(message)
+        read.append(len(parts) - len(left))
 
     head = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=x")]
     head += [] if length is None else [(b"content-length", str(length).encode())]
     scope = {"type": "http", "method": "POST", "path": "/api/answers", "raw_path": b"/api/answers", "headers": head}
     scope |= {"query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http", "app": client.app}
     client.portal.call(client.app, scope, receive, send)
-    return said[0]["status"], len(parts) - len(left), said[1]["body"]
+    return said[0]["status"], read[0], said[1]["body"]
 
 
 def error_of(response, status, kind):
