@@ -22,7 +22,7 @@ from benchmarks.trust.tables import table_readers
 from benchmarks.trust.work import works
 from htnet.core.errors import VideoError
 from htnet.core.hints import door_of
-from htnet.core.identity import check_files
+from htnet.core.shared_files import check_files
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.data import Manifest, Sample, read_manifest, read_recordings
 from htnet.data.prepare import prepare

@@ -8,19 +8,15 @@ whether they mean one person or two is not guessed.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 from typing import Any
 
 from htnet.core.errors import CorruptWeightsError, InputError, ManifestError
-from htnet.core.paths import real_path
 from htnet.core.types import QualityWarning
 from htnet.core.words import listed
 
@@ -64,12 +60,12 @@ _LOOKS_LIKE = str.maketrans(
 _NUMBER_OR_REST = re.compile(r"\d+|[^\d\s]+")
 #: Number of hexadecimal digits of a person's key in weights.
 _DIGITS = 16
-#: Block size in bytes; the first block of files is compared before whole files are.
-_BLOCK = 1 << 16
-#: Fields of a sample that name a file that shows one person.
-_FILES = ("onset", "apex", "flow", "image", "motion")
-#: A sample and the path of one of its files.
-_Has = tuple[Any, str]
+#: A long number as spreadsheet programs show it, rounded to a few digits.
+_ROUNDED = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}\s*")
+_NO_NAME = (
+    "is a long number that a spreadsheet program has rounded: several people may have it. Format the column as text "
+    "there, and enter the numbers again."
+)
 
 
 @lru_cache(maxsize=65536)
@@ -326,10 +322,13 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
             names no data sets: sub05 of CASME II, 005 of SAMM and s05 of SMIC.
 
     Raises:
-        ManifestError: a data set or a person is spelled in two ways, two names may belong to one person (`readings`),
-            or a person has a data set in one sample and none in another. The message names both, samples of each, and
-            the cure.
+        ManifestError: a subject is a rounded number, a data set or a person is spelled in two ways, two names may
+            belong to one person (`readings`), or a person has a data set in one sample and none in another. The message
+            names both, samples of each, and the cure.
     """
+    for sample in samples:
+        if _ROUNDED.fullmatch(sample.subject):
+            raise ManifestError(f"{source}: the subject {sample.subject!r} (sample {sample.sample!r}) {_NO_NAME}")
     _check_datasets(samples, source)
     _check_people(samples, source)
     if told_apart:
@@ -367,7 +366,8 @@ def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
     """Refuse names of people, alone or with their data set, that differ only in spelling or are placeholders.
 
     Raises:
-        InputError: two names do, or may be the same person; the message states both. A name is "unknown" or the like.
+        InputError: two names do, or may be the same person; the message states both. A name is "unknown" or the like,
+            or a rounded number.
     """
     found: dict[Hashable, Hashable] = {}
     for group in dict.fromkeys(groups):
@@ -380,6 +380,8 @@ def check_groups(groups: Iterable[Hashable], who: str = "groups has") -> None:
             raise InputError(
                 f"{who} {group!r}, which is a placeholder. Leave out samples without a person, or give a name."
             )
+        if _ROUNDED.fullmatch(name):
+            raise InputError(f"{who} {group!r}, which {_NO_NAME}")
     for one, two in _may_be_one(named):
         raise InputError(f"{who} {one!r} and {two!r}, which may be the same person. Use one spelling if they are.")
 
@@ -450,99 +452,6 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
                 f"{_full(sample)}) may show the same person: one names a data set, the other does not. Fill the column "
                 "'dataset' everywhere, or nowhere."
             )
-
-
-def check_files(samples: Iterable[Any], source: str) -> None:
-    """Refuse a file, or two files with equal bytes, that belong to two people or two data sets; every split is checked.
-
-    Args:
-        samples: the samples, with ``sample``, ``dataset``, ``subject`` and files, as `htnet.data.Sample` has them.
-        source: where they were read from.
-
-    Raises:
-        ManifestError: there is such a file; the message names it and both samples.
-    """
-    by_name: dict[tuple[str, ...], list[_Has]] = {}
-    by_size: dict[tuple[Any, ...], list[_Has]] = {}
-    for sample in samples:
-        files: list[tuple[str, ...]] = [
-            (str(getattr(sample, name)),) for name in _FILES if getattr(sample, name, None) is not None
-        ]
-        if getattr(sample, "clip", None) is not None:
-            files.append((str(sample.clip), sample.clip_first, sample.clip_last))
-        for path, *part in files:
-            by_name.setdefault((_one_file(path), *part), []).append((sample, path))
-            if (size := _size(path)) is not None:
-                by_size.setdefault((size, *part), []).append((sample, path))
-    for members in by_name.values():
-        if (pair := _apart(members)) is not None:
-            (one, path), (other, _) = pair
-            raise ManifestError(shared(source, one, other, f"have the file {path}"))
-    # Files are read only if two people have files of that size, and completely only if their first blocks are equal.
-    alike = [members for members in by_size.values() if _apart(members)]
-    for whole in (False, True):
-        alike = [group for members in alike for group in _by_content(members, whole) if _apart(group)]
-    for members in alike:
-        if (pair := _apart(members)) is not None:
-            (one, path), (other, copy) = pair
-            what = f"have the same picture or recording: {path} and {copy} are equal, byte for byte"
-            raise ManifestError(shared(source, one, other, what))
-
-
-def _apart(members: Sequence[_Has]) -> tuple[_Has, _Has] | None:
-    """Two samples that may be on different sides of a split, each with its file; None if there are none."""
-    people: dict[tuple[str, str], _Has] = {}
-    for member in members:
-        people.setdefault(person(member[0].dataset, member[0].subject), member)
-    return next(((a, b) for a, b in combinations(people.values(), 2) if differ(a[0], b[0])), None)
-
-
-def _by_content(members: Sequence[_Has], whole: bool) -> list[list[_Has]]:
-    groups: dict[str, list[_Has]] = {}
-    for sample, path in members:
-        if (digest := _digest_of(path, whole)) is not None:
-            groups.setdefault(digest, []).append((sample, path))
-    return list(groups.values())
-
-
-def _size(path: str) -> int | None:
-    """Size of a file in bytes; None for a folder, an empty file or a missing file."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size or None if stat.S_ISREG(found.st_mode) else None
-
-
-def _digest_of(path: str, whole: bool) -> str | None:
-    """The hash of a file or of its first block; None if it cannot be read, which its reader reports later."""
-    try:
-        found = os.stat(path)
-        return _hash(path, whole, found.st_size, found.st_mtime_ns)
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=65536)
-def _hash(path: str, whole: bool, size: int, changed: int) -> str:
-    """The hash, cached until the file changes, because an evaluation splits its samples many times."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            if not whole:
-                break
-    return digest.hexdigest()
-
-
-def _one_file(path: str) -> str:
-    """An identifier that is the same for all names of a file, including links."""
-    real = real_path(path)
-    try:
-        found = os.stat(real)
-    except OSError:  # the file need not exist
-        return real
-    return f"{found.st_dev}:{found.st_ino}" if found.st_ino else real
 
 
 def differ(one: Any, other: Any) -> bool:

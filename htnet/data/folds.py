@@ -12,7 +12,8 @@ import numpy as np
 
 from htnet.core.errors import ManifestError
 from htnet.core.fields import real, whole
-from htnet.core.identity import check_files, refuse_unnamed
+from htnet.core.identity import refuse_unnamed
+from htnet.core.shared_files import check_files
 from htnet.core.words import listed
 from htnet.data.manifest import Manifest, check_indices, check_manifest, sample_indices
 

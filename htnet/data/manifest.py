@@ -19,8 +19,9 @@ from htnet.core.errors import InputError, ManifestError, cause, did_you_mean, re
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import door_of, hint
 from htnet.core.hints import missing as missing_path
-from htnet.core.identity import check_files, check_identities, is_named, refuse_unnamed
+from htnet.core.identity import check_identities, is_named, refuse_unnamed
 from htnet.core.paths import as_path
+from htnet.core.shared_files import check_files
 from htnet.core.types import EMOTIONS
 from htnet.core.words import listed
 from htnet.data.class_names import (

@@ -75,12 +75,13 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
     check_rows(truth=truth, probabilities=probabilities)
     chances, true = _labeled(truth, _probabilities(probabilities))
     sure, right = chances.max(1), chances.argmax(1) == true
-    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.searchsorted(edges[1:-1], sure, side="right")  # a value on an edge is in the bin above
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):  # 0 / 0 for an empty bin
         confidence = np.bincount(place, sure, bins) / count
         accuracy = np.bincount(place, right, bins) / count
-    return Reliability(np.linspace(0, 1, bins + 1), confidence, accuracy, count)
+    return Reliability(edges, confidence, accuracy, count)
 
 
 def expected_calibration_error(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = BINS) -> float:

@@ -15,10 +15,10 @@ from htnet.core.described import describe
 from htnet.core.engines import LocalEngine
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
-from htnet.core.identity import check_files
 from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
 from htnet.core.paths import as_path
+from htnet.core.shared_files import check_files
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import check_manifest

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError, ManifestError
-from htnet.core.identity import check_files, refuse_unnamed
+from htnet.core.identity import refuse_unnamed
+from htnet.core.shared_files import check_files
 from htnet.data import Manifest
 from htnet.data.manifest import SPLITS, check_manifest
 

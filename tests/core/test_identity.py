@@ -12,7 +12,7 @@ import pytest
 
 from htnet import cli
 from htnet.core.errors import InputError, ManifestError
-from htnet.core.identity import dataset_key, is_named, person_key
+from htnet.core.identity import check_groups, check_identities, dataset_key, is_named, person_key
 from htnet.data import (
     Manifest,
     Sample,
@@ -372,3 +372,20 @@ def test_reports_say_where_identities_are_from(tmp_path, capsys):
     assert found["people"] == len(found["table"])
     assert sum(row["samples"] for row in found["table"]) + found["samples_without_subject"] == 4
     assert set(found["samples_a_person"]) == {"min", "median", "max"}
+
+
+@pytest.mark.parametrize("name", ["1.23457E+11", "1,23457E+11", "1.23457e+11", "4E+15", " 1.2E+100 "])
+def test_rounded_numbers_are_nobody(name):
+    """Spreadsheet programs show long numbers so, and write them so to CSV files."""
+    people = [Sample("a", label="x", subject=name), Sample("b", label="x", subject="P2")]
+    with pytest.raises(ManifestError, match=r"has rounded: several people may have it\. Format the column as text"):
+        check_identities(people, "list")
+    for group in (name, ("casme2", name)):
+        with pytest.raises(InputError, match="has rounded"):
+            check_groups([group, "P2"])
+
+
+@pytest.mark.parametrize("name", ["1E5", "E+11", "12E+1", "123457000000", "P1.2E+10", "2.5E-05"])
+def test_other_codes_are_people(name):
+    check_identities([Sample("a", label="x", subject=name)], "list")
+    check_groups([name, "P2"])

@@ -55,6 +55,14 @@ def test_edges_of_bins():
     assert found.count.tolist() == [0, 0, 1, 2]
 
 
+@pytest.mark.parametrize("bins", [3, 7, 10, 15, 20, 49, 98, 100])
+def test_every_edge_belongs_to_the_bin_above_it(bins):
+    """49 * (25 / 49) is below 25 in floating point, for example."""
+    for k, edge in enumerate(reliability([0], [[1.0, 0.0]], bins).edges[:-1]):
+        if edge >= 0.5:
+            assert reliability([0], [[edge, 1 - edge]], bins).count.argmax() == k
+
+
 @pytest.mark.parametrize("case", range(6))
 def test_bins_are_those_of_scikit_learn(case, rng):
     classes, bins = int(rng.integers(2, 6)), int(rng.integers(2, 25))
