@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -415,6 +416,8 @@ def optimize(
         raise ModelError(f"compile={compile!r} is PyTorch's, but backend={backend!r} is another engine. Give only one.")
     if not isinstance(model, EmotionModel):
         cure = "" if model_of(model) is None else " Give the model that was compiled, and compile=True."
+        if isinstance(model, (str, os.PathLike)):
+            cure = f" Load it first: htnet.optimize(htnet.load_pretrained({str(model)!r}))."
         raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.{cure}")
     refuse_unusable_weights(model, "optimize")
     model = _with_plain_weights(model)

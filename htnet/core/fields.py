@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -105,7 +106,8 @@ def checked(default: Any, rule: Rule, **metadata: Any) -> Any:
 class Checked:
     """Base class of frozen dataclasses with validated fields, see `checked`.
 
-    Lists are converted to tuples. JSON has no tuples, so a saved and reloaded object then equals the original.
+    Lists are converted to tuples, and NumPy's numbers to Python's. JSON has neither tuples nor NumPy's numbers, so a
+    saved and reloaded object then equals the original.
     """
 
     #: The exception type, the noun for a field in "unknown name" errors, and the prefix of field names in messages.
@@ -115,7 +117,7 @@ class Checked:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = tuples(getattr(self, field.name))
+            value = native(getattr(self, field.name))
             object.__setattr__(self, field.name, value)
             if (rule := self._rule(field.name)) is not None:
                 rule.check(f"{self._prefix}{field.name}", value, self._error)
@@ -124,7 +126,7 @@ class Checked:
     def check_field(cls, name: str, value: Any, said: str) -> None:
         """Refuse a value that the field ``name`` does not allow; the message calls it ``said``, such as an option."""
         if (rule := cls._rule(name)) is not None:
-            rule.check(said, tuples(value), cls._error)
+            rule.check(said, native(value), cls._error)
 
     @classmethod
     def _rule(cls, name: str) -> Rule | None:
@@ -147,9 +149,12 @@ class Checked:
         return cls(**data)
 
 
-def tuples(value: Any) -> Any:
-    """Convert lists, and lists inside them, to tuples."""
-    return tuple(tuples(part) for part in value) if isinstance(value, (list, tuple)) else value
+def native(value: Any) -> Any:
+    """Convert lists, and lists inside them, to tuples, and NumPy's numbers to Python's."""
+    if isinstance(value, (list, tuple)):
+        return tuple(native(part) for part in value)
+    numpy = sys.modules.get("numpy")  # not imported: then nothing is of its types
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
 def _bounded(

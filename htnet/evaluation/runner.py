@@ -22,6 +22,7 @@ from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
+from htnet.core.optional import usable_device
 from htnet.core.parallel import one_thread
 from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar, ticker
@@ -206,6 +207,8 @@ def _evaluate(
 ) -> LosoResult:
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
     check_tensorboard(plan.tensorboard)
+    if plan.engine == "local":
+        usable_device(plan.device)
     engine = make_engine(plan.engine, plan.address, plan.workers, plan.device, gpus=True)
     # A manifest that the caller passes may be a published data set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import operator
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -472,15 +473,21 @@ def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
 
 
 def refuse_weights_without_values(model: nn.Module, purpose: str) -> None:
-    """Refuse weights on the device meta, which have shapes but no values.
+    """Refuse weights on the device meta, which have shapes but no values, and layers that `torch.ao` has quantized.
 
     Args:
         model: the model.
         purpose: name of what refuses the model, for the message.
 
     Raises:
-        ModelError: the model has such weights.
+        ModelError: the model has such weights or layers.
     """
+    packed = [name for name, layer in model.named_modules() if inspect.ismethod(getattr(layer, "weight", None))]
+    if packed:
+        raise ModelError(
+            f"{purpose} needs weights that are tensors, but those of {', '.join(packed[:4])} were quantized by "
+            "torch.ao. Give the model as it was before, or htnet.optimize(model, dtype=torch.int8)."
+        )
     if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
         raise ModelError(
             f"{purpose} needs weights with values, but this model has weights on the device meta. Load weights, or "

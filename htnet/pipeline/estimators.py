@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.arrays import check_rows, is_missing, plain_array, refuse_masked
+from htnet.core.arrays import check_rows, is_missing, plain_array
 from htnet.core.errors import InputError
-from htnet.core.fields import whole
+from htnet.core.fields import native, whole
 from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
@@ -129,7 +129,7 @@ class FlowCells(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         self._side()
         self.n_features_in_ = flow_rows(X)[0].size
-        self._n_features_out = 3 * self.grid**2
+        self._n_features_out = 3 * int(self.grid) ** 2
         return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
@@ -140,15 +140,16 @@ class FlowCells(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         check_is_fitted(self, "n_features_in_")
         images, side = flow_rows(X).astype(np.float64).transpose(0, 3, 1, 2), self._side()
+        grid = TEMPLATE_SIZE // side
         spread = images.std((2, 3), keepdims=True)
         images = (images - images.mean((2, 3), keepdims=True)) / np.where(spread > 0, spread, 1)  # flat channels: 0
-        cells = images.reshape(len(images), 3, self.grid, side, self.grid, side).mean((3, 5))
+        cells = images.reshape(len(images), 3, grid, side, grid, side).mean((3, 5))
         return np.ascontiguousarray(cells.reshape(len(images), -1), dtype=np.float32)
 
     def _side(self) -> int:
-        if not whole().allows(self.grid) or TEMPLATE_SIZE % self.grid:
+        if not whole().allows(native(self.grid)) or TEMPLATE_SIZE % native(self.grid):
             raise InputError(f"grid is {self.grid!r}; give a divisor of {TEMPLATE_SIZE}, such as 7.")
-        return TEMPLATE_SIZE // self.grid
+        return TEMPLATE_SIZE // int(self.grid)
 
 
 class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -178,7 +179,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             from htnet.hub.given import given_model
             from htnet.pipeline.predictor import check_reads_flow
 
-        whole().check("batch_size", self.batch_size)
+        whole().check("batch_size", native(self.batch_size))
         images = flow_rows(X)
         self.model_ = given_model(self.weights, check=check_reads_flow, device=self.device).model
         self.n_features_in_ = images[0].size
@@ -196,7 +197,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         data = _flow_set(flow_rows(X), None, self.model_)
         place = next(self.model_.parameters()).device
         parts = []
-        for chunk in torch.arange(len(data)).split(self.batch_size):
+        for chunk in torch.arange(len(data)).split(int(self.batch_size)):
             part = data.subset(chunk.tolist()).to(place)
             extras = part.extras(self.model_.extra_inputs)
             features = self.model_.forward_features(self.model_.check_image(part.inputs()), **extras)
@@ -224,7 +225,8 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
             epochs: number of epochs; by default that of the recipe.
             start: weights to start from, see `htnet.training.TrainingJob`.
             device: where to train.
-            random_state: seed of weights, order and augmentation; None draws a seed, so two fits differ.
+            random_state: seed of weights, order and augmentation, 0 or more; None or a `numpy.random.RandomState`
+                draws a seed, so two fits differ.
         """
         self.model = model
         self.recipe = recipe
@@ -253,12 +255,12 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"X has {len(images)} images, but y has {len(labels)} classes. Give one class per image.")
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(f"y has only the class {self.classes_[0]!r}; training needs two or more.")
+            raise InputError(f"y has only the class {self.classes_.tolist()[0]!r}; training needs two or more.")
         changes = {} if self.epochs is None else {"epochs": self.epochs}
         recipe = get_recipe(self.recipe, **changes)
         names = tuple(map(str, self.classes_))
         check_classes(recipe, names)
-        seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else _drawn(self.random_state)
+        seed = _seed_of(self.random_state)
         job = TrainingJob(self.model, recipe, seed, self.device, {"num_classes": len(self.classes_)}, self.start)
         data = _flow_set(images, codes, None, self.model)
         # Without the names, a start of other classes, but as many, would pass on its classifier.
@@ -285,8 +287,9 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
     Raises:
         InputError: another shape, no images, or values outside 0 to 255 or all within 0 to 1.
     """
-    refuse_masked(images, "X has")
-    found = np.asarray(images)
+    if hasattr(images, "toarray"):
+        raise InputError("X is a sparse matrix; give X.toarray().")
+    found = plain_array(images, "X has")
     if found.ndim == 2 and found.shape[1] == VALUES:
         found = found.reshape(-1, TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
     if found.shape[1:] != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3) or not len(found):
@@ -333,8 +336,14 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
     return labels
 
 
-def _drawn(random_state: Any) -> int:
-    return int(check_random_state(random_state).randint(2**31 - 1))
+def _seed_of(random_state: Any) -> int:
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    if not whole(0).allows(native(random_state)):
+        raise InputError(
+            f"random_state is {random_state!r}; give a whole number of 0 or more, a numpy.random.RandomState, or None."
+        )
+    return int(random_state)
 
 
 def _flow_set(

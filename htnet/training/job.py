@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from htnet.core.described import own_code
-from htnet.core.optional import named_device
+from htnet.core.errors import RecipeError, refuse_type
+from htnet.core.fields import Rule, native
+from htnet.core.optional import named_device, usable_device
 from htnet.models import EmotionModel, create_model
 from htnet.training.losses import check_proposals
 from htnet.training.recipe import Recipe, get_recipe
@@ -27,6 +29,12 @@ OnEpoch = Callable[[int, EmotionModel], Any]
 Curve = Sequence[tuple[float, float]]
 #: Called with the learning curve when a training ends.
 OnCurve = Callable[[Curve], Any]
+
+
+_SEED = Rule(
+    lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64,
+    "a whole number from 0 to 2^64 - 1",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class TrainingJob:
     Attributes:
         model: registered model name.
         recipe: the training recipe.
-        seed: seed of weights, order, augmentation and dropout.
+        seed: seed of weights, order, augmentation and dropout, 0 to 2^64 - 1.
         device: device for training; "auto" for a CUDA device where there is one.
         settings: overrides of the model's config.
         start: weights to start from, for `htnet.load_pretrained`, or a loaded model: matching tensors are copied
@@ -82,6 +90,10 @@ class TrainingJob:
     start: Start | str | PathLike[str] | EmotionModel | None = None
 
     def __post_init__(self) -> None:
+        cure = "htnet.training.get_recipe(name), or use htnet.training.job_of"
+        refuse_type("recipe", self.recipe, Recipe, cure, RecipeError)
+        object.__setattr__(self, "seed", native(self.seed))
+        _SEED.check("seed", self.seed)
         object.__setattr__(self, "device", named_device(self.device))
 
     def loaded(self, labels: tuple[str, ...] | None = None) -> TrainingJob:
@@ -128,8 +140,12 @@ class Member:
     def begin(
         cls, job: TrainingJob, data: TrainingSet, on_epoch: OnEpoch | None, on_curve: OnCurve | None = None
     ) -> Member:
-        """Build the model, and move it and its samples to the device."""
-        device = torch.device(job.device)
+        """Build the model, and move it and its samples to the device.
+
+        Raises:
+            InputError: the device cannot be used.
+        """
+        device = usable_device(job.device)
         data, rng, settings = data.to(device), RngState(job.seed, device), dict(job.settings)
         mean, std = data.statistics()
         if job.recipe.standardize:

@@ -284,6 +284,10 @@ def test_unknown_wishes_are_refused(arguments, message):
 
 
 def test_other_models_are_refused():
+    with pytest.raises(
+        ModelError, match=r"got str\. Load it first: htnet\.optimize\(htnet\.load_pretrained\('synthetic'\)"
+    ):
+        htnet.optimize("synthetic")
     with pytest.raises(ModelError, match="takes a model of htnet, got Linear"):
         htnet.optimize(nn.Linear(2, 2))
     with pytest.raises(ModelError, match="cannot fuse Derived: it can fuse .*DualStreamHTNet"):

@@ -1,15 +1,17 @@
 """Rules of fields and arguments."""
 
+import json
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from htnet.core.errors import InputError, ModelError, SpecError
+from htnet.core.errors import InputError, ModelError, RecipeError, SpecError
 from htnet.core.fields import Checked, checked, each, flag, one_of, optional, real, whole
 from htnet.core.types import PreprocessSpec
 from htnet.models import ModelConfig, get_entry
+from htnet.training import Recipe
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,18 @@ def test_lists_become_tuples_and_unknown_fields_are_refused():
     assert Sizes.from_dict({"sides": [[3, 4]]}) == Sizes(((3, 4),))
     with pytest.raises(InputError, match="Unknown field: 'side'. Did you mean 'sides'"):
         Sizes.from_dict({"side": 1})
+
+
+def test_numbers_of_numpy_are_stored_as_those_of_python():
+    """A grid of settings is often an array; JSON, and arithmetic with small types, need Python's numbers."""
+    recipe = Recipe(epochs=np.int64(2), lr=np.float32(0.5), shuffle=np.bool_(False), augmentation=None)
+    assert (
+        json.loads(json.dumps(recipe.to_dict())) == Recipe(epochs=2, lr=0.5, shuffle=False, augmentation=None).to_dict()
+    )
+    config = get_entry("htnet_tiny").model_class.config_class(num_classes=np.int64(5), mean=[np.float32(1)] * 3)
+    assert json.loads(json.dumps(config.to_dict()))["mean"] == [1.0, 1.0, 1.0]
+    assert type(PreprocessSpec(flow_parameters={"nscales": np.int64(4)}).flow_parameters[0][1]) is int
+    with pytest.raises(ModelError, match="num_classes is -1; give"):
+        ModelConfig(num_classes=np.int64(-1))
+    with pytest.raises(RecipeError, match=r"epochs is 2\.5; give a whole number"):
+        Recipe(epochs=np.float64(2.5))

@@ -55,3 +55,19 @@ def test_what_takes_plain_weights_says_so(tmp_path):
             use()
     with pytest.raises(ModelError, match="Give the model that was compiled, and compile=True"):
         htnet.optimize(torch.compile(tiny_model(), backend="eager"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_quantized_by_torch_itself_are_refused(tmp_path):
+    """Their weights are packed, and no parameters: asking for their type or device fails inside PyTorch."""
+    quantized = torch.ao.quantization.quantize_dynamic(tiny_model(), {torch.nn.Linear})
+    for purpose, use in (
+        ("Inference", lambda: htnet.Predictor(quantized)),
+        ("save_pretrained", lambda: htnet.save_pretrained(quantized, tmp_path / "w")),
+        ("optimize", lambda: htnet.optimize(quantized)),
+        ("export_model", lambda: export_model(quantized, tmp_path / "e", "torch")),
+    ):
+        with pytest.raises(
+            ModelError, match=rf"^{purpose} needs weights that are tensors, .*torch\.ao.*dtype=torch.int8"
+        ):
+            use()

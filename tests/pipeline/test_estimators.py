@@ -6,10 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from sklearn.utils import estimator_checks
@@ -220,3 +221,44 @@ def test_spellings_of_one_class_are_refused(data):
     labels[0] = labels[0].upper()
     with pytest.raises(InputError, match="differ only in case or blanks"):
         HTNetClassifier().fit(images_of(data), labels)
+
+
+def test_settings_may_come_from_a_grid_of_numpy(data):
+    """`numpy.arange` is the usual way to write a grid; small types must not overflow."""
+    images, labels = images_of(data), np.arange(24) % 2
+    search = GridSearchCV(
+        HTNetClassifier("htnet_tiny"), {"epochs": np.arange(1, 3), "random_state": np.arange(1)}, cv=2
+    )
+    assert np.isfinite(search.fit(images.reshape(24, -1), labels).cv_results_["mean_test_score"]).all()
+    cells = FlowCells(np.uint8(14)).fit(images)
+    assert cells.transform(images).shape == (24, 3 * 14 * 14)
+    assert len(cells.get_feature_names_out()) == 3 * 14 * 14
+    features = HTNetFeatures("synthetic", batch_size=np.int64(5)).fit_transform(images)
+    np.testing.assert_allclose(features, HTNetFeatures("synthetic").fit_transform(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"random_state": 1.5}, r"^random_state is 1\.5; give a whole number of 0 or more"),
+        ({"random_state": "one"}, "^random_state is 'one'; give"),
+        ({"random_state": -1}, "^random_state is -1; give"),
+        ({"random_state": True}, "^random_state is True; give"),
+        ({"random_state": np.random.default_rng(0)}, "^random_state is Generator"),
+        ({"device": "gpu"}, "^The device 'gpu' cannot be used here"),
+    ],
+)
+def test_settings_that_other_libraries_would_refuse(data, settings, message):
+    with pytest.raises(InputError, match=message):
+        HTNetClassifier("htnet_tiny", epochs=1, **settings).fit(images_of(data), np.arange(24) % 2)
+
+
+def test_images_that_need_a_conversion(data):
+    rows = images_of(data).reshape(24, -1).astype(np.float32)
+    fitted = FlowCells().fit(rows)
+    with_gradient = torch.from_numpy(rows).requires_grad_()
+    np.testing.assert_array_equal(fitted.transform(with_gradient), fitted.transform(rows))
+    with pytest.raises(InputError, match=r"^X is a sparse matrix; give X\.toarray"):
+        fitted.transform(scipy.sparse.csr_matrix(rows))
+    with pytest.raises(InputError, match="^y has only the class 'calm';"):
+        HTNetClassifier("htnet_tiny").fit(rows, ["calm"] * 24)

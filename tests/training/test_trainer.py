@@ -1,14 +1,16 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from htnet.core.errors import InputError, RunError
+from htnet.core.errors import InputError, RecipeError, RunError
 from htnet.core.types import PreprocessSpec
+from htnet.evaluation import loso
 from htnet.models import create_model
 from htnet.preprocess import template_points
-from htnet.training import Checkpoint, FlowSet, Recipe, load_flow_set, predict_set, train_model
+from htnet.training import Checkpoint, FlowSet, Recipe, TrainingJob, load_flow_set, predict_set, train_model
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(epochs=4, batch_size=8)
@@ -216,3 +218,17 @@ def test_a_full_disk_is_told(data):
     """PyTorch's writer tells a RuntimeError of its own."""
     with pytest.raises(InputError, match="/dev/full cannot be written .no space left on device.* Free some space"):
         train_model("htnet_tiny", data, QUICK, checkpoint=Checkpoint(Path("/dev/full"), every=0.0))
+
+
+def test_settings_of_a_job_are_checked_before_pytorch_reads_them(tmp_path):
+    for seed in (-1, 1.5, "a", True, 2**64):
+        with pytest.raises(InputError, match=r"^seed is .*; give a whole number from 0 to 2\^64 - 1"):
+            TrainingJob("htnet_tiny", QUICK, seed=seed)
+    assert type(TrainingJob("htnet_tiny", QUICK, seed=np.int64(3)).seed) is int
+    with pytest.raises(RecipeError, match=r"^recipe is of type str, not Recipe; give htnet\.training\.get_recipe"):
+        TrainingJob("htnet_tiny", "default")
+    with pytest.raises(InputError, match="^The device 'gpu' cannot be used here"):
+        train_model("htnet_tiny", random_set(8), QUICK, device="gpu")
+    with pytest.raises(InputError, match="^The device 'gpu' cannot be used here"):
+        loso(write_flow_set(tmp_path / "set", 2, 2), "htnet_tiny", QUICK, out=tmp_path / "run", device="gpu")
+    assert not (tmp_path / "run").exists()
