@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
+from htnet.core.described import own_code
 from htnet.core.errors import (
     DuplicateModelError,
     InputError,
@@ -267,6 +268,21 @@ def defining_module(architecture: str) -> str:
     entry = _by_class(MODELS.added()).get(architecture)
     module = "" if entry is None else entry.model_class.__module__
     return "" if module.startswith("htnet.") else module
+
+
+def own_models() -> frozenset[type[EmotionModel]]:
+    """The registered classes that are not part of htnet. A class that is defined again is another one."""
+    classes = {entry.model_class for entry in MODELS.added().values()}
+    return frozenset(found for found in classes if not found.__module__.startswith("htnet."))
+
+
+def model_code(architecture: str) -> str:
+    """SHA-256 of the code of a registered class that is not part of htnet; "" for other classes.
+
+    Args:
+        architecture: class name, as ``type(model).__name__``.
+    """
+    return next((own_code(found) for found in own_models() if found.__name__ == architecture), "")
 
 
 def build_model(architecture: str, config: Mapping[str, Any], name: str | None = None) -> EmotionModel:

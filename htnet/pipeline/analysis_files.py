@@ -28,7 +28,9 @@ from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.core.warn import warn_user
+from htnet.hub.folder import read_config
 from htnet.hub.weights import find_files
+from htnet.models.registry import model_code
 from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress
 from htnet.pipeline.report import write_report
@@ -208,12 +210,14 @@ class Loaded:
         weights: SHA-256 of the weights file; None if no model is used.
         config: SHA-256 of its ``config.json``; None if no model is used.
         revision: commit of the Hub repository; None for weights on this machine.
+        code: SHA-256 of the code of a model that is not part of htnet; "" for htnet's own.
     """
 
     detector: str
     weights: str | None = None
     config: str | None = None
     revision: str | None = None
+    code: str = ""
 
     @classmethod
     def of(cls, job: AnalysisJob) -> Loaded:
@@ -228,11 +232,13 @@ class Loaded:
         if not job.emotions:
             return cls(detector)
         files = find_files(job.weights)
-        return cls(detector, *files.digests(), files.revision)
+        digests = files.digests()
+        return cls(detector, *digests, files.revision, model_code(read_config(files.config)["architecture"]))
 
     def to_dict(self) -> dict[str, Any]:
         """The entries "weights" and "detector" of the part "made_from"."""
         weights = {"sha256": self.weights, "config_sha256": self.config, "revision": self.revision}
+        weights |= {"model_code": self.code} if self.code else {}
         return {"weights": None if self.weights is None else weights, "detector": {"sha256": self.detector}}
 
 

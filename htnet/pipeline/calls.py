@@ -21,6 +21,7 @@ from htnet.core.types import DEFAULT_WEIGHTS, Landmarks, Prediction
 from htnet.hub.weights import local_state
 from htnet.models import EmotionModel
 from htnet.models.base import model_of
+from htnet.models.registry import own_models
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import FrameSource, Landmarker, Video
 from htnet.preprocess.landmarks.detector import MODEL_VARIABLE
@@ -133,7 +134,7 @@ def _warm(
     state = None if given else local_state(weights)  # type: ignore[arg-type]
     if state is None:
         return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always, dtype=dtype)
-    loaded = (str(weights), state, str(named_device(device)), named_dtype(dtype))
+    loaded = (str(weights), state, str(named_device(device)), named_dtype(dtype), own_models())
     # A points file or a landmarker object may change without notice, so only named landmarkers are reused.
     named = landmarks if isinstance(landmarks, str) and landmarks in LANDMARKERS else None
     settings = (*loaded, named, os.environ.get(MODEL_VARIABLE), repr(bit_depth), always)

@@ -4,10 +4,13 @@ import pytest
 
 import htnet
 from htnet.core.errors import HtnetError, InputError, WeightsError
+from htnet.core.registry import MODELS
 from htnet.hub import save_pretrained
+from htnet.models import STSTNet, create_model, register_model
 from htnet.pipeline import calls
+from htnet.pipeline.analysis_files import AnalysisJob, Loaded
 from htnet.preprocess import TemplateLandmarks
-from tests.support.pairs import face_pair, tiny_model
+from tests.support.pairs import QUICK, face_pair, tiny_model
 
 
 @pytest.fixture
@@ -83,3 +86,44 @@ def test_impossible_settings_are_refused_each_time(built, ask, settings, error):
         with pytest.raises(error):
             ask(**settings)
     assert calls._predictors == {}
+
+
+def own_model(factor):
+    """A class of the user's own, defined again with other code, as in a notebook."""
+
+    class Own(STSTNet):
+        def forward_features(self, x):
+            return super().forward_features(x) * factor
+
+    register_model("own-of-test", Own, spec=QUICK)
+    model = create_model("own-of-test")
+    model.preprocess_spec = QUICK
+    return model
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS))
+
+
+def test_a_model_that_is_defined_again_is_loaded_anew(built, ask, tmp_path, registry):
+    save_pretrained(own_model(1), tmp_path / "w", overwrite=True)
+    before = ask().probabilities
+    assert ask().probabilities == before
+    assert len(built) == 1
+    own_model(0)
+    after = ask()
+    assert len(built) == 2
+    assert after.probabilities != before
+
+
+def test_recordings_are_analyzed_again_by_a_model_that_is_defined_again(tmp_path, registry):
+    save_pretrained(own_model(1), tmp_path / "w")
+    job = AnalysisJob(out=tmp_path, weights=str(tmp_path / "w"))
+    before = Loaded.of(job)
+    own_model(1)
+    assert Loaded.of(job) == before
+    assert before.to_dict()["weights"]["model_code"] == before.code != ""
+    own_model(2)
+    assert Loaded.of(job).to_dict()["weights"] != before.to_dict()["weights"]
+    assert "model_code" not in Loaded.of(AnalysisJob(out=tmp_path)).to_dict()["weights"]
