@@ -17,7 +17,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Set
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -325,13 +325,22 @@ def _top_of_file(file: str) -> str:
     return "htnet" if Path(file).is_relative_to(_PACKAGE) else ""
 
 
+def _named(top: str) -> list[Distribution]:
+    """The distribution that has the same name as its package, as most have; reading the files of all takes long."""
+    try:
+        one = distribution(top)
+    except (PackageNotFoundError, ValueError):
+        return []
+    return [one] if f"\n{top}/" in "\n" + (one.read_text("RECORD") or "") else []
+
+
 @cache
 def _library(top: str) -> str:
     """Version of a library, with a hash of its Python files: some are reinstalled with changes under one version."""
     if not top or top in sys.stdlib_module_names or top == "htnet":
         return ""
     found = set()
-    for one in distributions():
+    for one in _named(top) or distributions():
         record = "\n" + (one.read_text("RECORD") or "")
         if f"\n{top}/" in record or f"\n{top}.py," in record:
             files = sorted(line for line in record.splitlines() if ".py,sha256" in line)
