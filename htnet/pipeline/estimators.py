@@ -88,7 +88,10 @@ class FlowImages(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """
         pairs = list(X)
         if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in pairs):
-            raise InputError("X must be a list of pairs (onset, apex), but an entry is not a pair of two frames.")
+            cure = "Give list(zip(onsets, apexes)); the columns of a table are its onsets and apexes."
+            raise InputError(
+                f"X must be a list of pairs (onset, apex), but an entry is not a pair of two frames. {cure}"
+            )
         if not pairs:
             raise InputError("X has no pairs; give at least one pair (onset, apex).")
         images = self._preprocessor()([onset for onset, _ in pairs], [apex for _, apex in pairs])

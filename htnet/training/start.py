@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable
 from os import PathLike
 
+import torch
+
 from htnet.core.errors import InputError, WeightsError
 from htnet.core.identity import TrainedPeople, people_in_words
 from htnet.core.paths import as_path
@@ -128,7 +130,8 @@ class StartFrom:
         digest = hashlib.sha256(repr(self.source.labels).encode())
         for name, tensor in sorted(self.source.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            plain = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(plain.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
         return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ import pickle
 import sys
 
 import numpy as np
+import pandas
 import pytest
 import scipy.sparse
 import torch
@@ -262,3 +263,10 @@ def test_images_that_need_a_conversion(data):
         fitted.transform(scipy.sparse.csr_matrix(rows))
     with pytest.raises(InputError, match="^y has only the class 'calm';"):
         HTNetClassifier("htnet_tiny").fit(rows, ["calm"] * 24)
+
+
+def test_a_table_of_pairs_is_refused_with_the_cure():
+    table = pandas.DataFrame({"onset": ["a.png"], "apex": ["b.png"]})
+    for given in (table, {"onset": ["a.png"], "apex": ["b.png"]}, ("a.png", "b.png")):
+        with pytest.raises(InputError, match=r"not a pair of two frames\. Give list\(zip\(onsets, apexes\)\)"):
+            FlowImages("template").transform(given)

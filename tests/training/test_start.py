@@ -1,7 +1,9 @@
 """Training that starts from other weights, and what the card says of it."""
 
+import copy
 import dataclasses
 import functools
+import hashlib
 
 import pytest
 import torch
@@ -12,7 +14,16 @@ from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, DataKin
 from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
 from htnet.hub import read_config, save_pretrained
-from htnet.training import Checkpoint, Recipe, StartFrom, TrainingJob, load_flow_set, train_weights, weights
+from htnet.training import (
+    Checkpoint,
+    Recipe,
+    StartFrom,
+    TrainingJob,
+    load_flow_set,
+    train_model,
+    train_weights,
+    weights,
+)
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
 
@@ -24,6 +35,26 @@ STILL = Recipe(epochs=1, batch_size=8, lr=1e-12, weight_decay=0.0, ema_decay=0.0
 @pytest.fixture
 def manifest(tmp_path):
     return write_flow_set(tmp_path / "data", subjects=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_start_may_be_of_another_type(dtype, data):
+    """NumPy has no bfloat16, and the digest of the weights was computed with NumPy."""
+    source = tiny_model()
+    plain, start = StartFrom(source).digest(), StartFrom(copy.deepcopy(source).to(dtype))
+    assert start.digest() != plain
+    model, _ = train_model("htnet_tiny", data, STILL, start=start)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    torch.testing.assert_close(model.state_dict(), start.source.state_dict(), check_dtype=False, atol=1e-6, rtol=0)
+
+
+def test_the_digest_of_a_start_is_that_of_its_bytes():
+    """Runs store it, so it must never change for the same weights."""
+    source = tiny_model()
+    found = hashlib.sha256(repr(source.labels).encode())
+    for name, value in sorted(source.state_dict().items()):
+        found.update(name.encode() + value.numpy().tobytes())
+    assert StartFrom(source).digest() == found.hexdigest()
 
 
 @pytest.fixture
