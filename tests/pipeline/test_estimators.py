@@ -5,7 +5,6 @@ import pickle
 import sys
 
 import numpy as np
-import pandas
 import pytest
 import scipy.sparse
 import torch
@@ -266,6 +265,7 @@ def test_images_that_need_a_conversion(data):
 
 
 def test_a_table_of_pairs_is_refused_with_the_cure():
+    pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"onset": ["a.png"], "apex": ["b.png"]})
     for given in (table, {"onset": ["a.png"], "apex": ["b.png"]}, ("a.png", "b.png")):
         with pytest.raises(InputError, match=r"not a pair of two frames\. Give list\(zip\(onsets, apexes\)\)"):
