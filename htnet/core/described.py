@@ -10,22 +10,29 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import inspect
+import io
 import json
+import math
 import os
 import pickle
+import re
 import sys
 import sysconfig
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
+from enum import Enum
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from importlib.util import find_spec, resolve_name
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 
+from htnet.core.errors import HtnetError, InputError
 from htnet.core.limits import sha256_of
 
 _PACKAGE = Path(__file__).parents[1]
@@ -35,91 +42,171 @@ _INSTALLED = {"site-packages", "dist-packages"}
 _NOT_CODE = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__firstlineno__"}
     | {"__static_attributes__", "__annotate__", "__annotate_func__", "__abstractmethods__", "_abc_impl"}
+    | {"__pydantic_core_schema__", "__pydantic_validator__", "__pydantic_serializer__", "__signature__"}
     | {"__parameters__", "__orig_bases__", "_is_protocol", "_is_runtime_protocol", "__dataclass_fields__"}
 )
-_PLAIN = (bool, int, float, complex, str, bytes, os.PathLike, np.ndarray, np.generic, torch.Tensor)
+#: Types whose values are described by their content.
+_VALUES = (
+    *(int, float, complex, str, bytes, bytearray, memoryview, PurePath),
+    *(np.ndarray, np.generic, torch.Tensor, torch.Generator),
+)
+#: Attributes of every PyTorch module: those described separately, and those of training.
+_OF_MODULE = frozenset(vars(torch.nn.Module()))
+#: Names in code that reads attributes of modules, or globals, which it does not name.
+_DYNAMIC = frozenset({"getattr", "vars", "__dict__", "attrgetter", "methodcaller", "eval", "exec"})
+_DYNAMIC_GLOBALS = frozenset({"globals", "eval", "exec"})
+#: Longest description that is stored as it is, characters of JSON.
+_LONGEST = 4096
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 
 
 def describe(thing: Any) -> Any:
     """JSON-ready description of an object: everything that is known about what it computes.
 
     This is the result of its ``identity``, if it has one. Otherwise it is the type and the settings (public attributes;
-    for classes that are not part of a library also private numbers, texts, paths and arrays), the weights of PyTorch
-    modules, the arguments of ``functools.partial``, and, for code that is not part of a library, a hash of the code.
-    Files are represented by their content, libraries by their version.
+    for classes that are not part of a library also private ones), the weights and settings of PyTorch modules, the
+    arguments of ``functools.partial``, and, for code that is not part of a library, a hash of the code. Files are
+    represented by their content, libraries by their version. A long description is replaced by its hash.
 
     Args:
         thing: a landmarker, a model class, or another object.
+
+    Raises:
+        InputError: it cannot be described, because its values are nested too deeply or raise errors when they are read.
+        HtnetError: its ``identity`` raises this.
     """
-    return _Describer().of(thing)
+    try:
+        found = _Describer().of(thing)
+        text = json.dumps(found, sort_keys=True)
+    except HtnetError:
+        raise
+    except Exception as error:
+        name = getattr(thing, "__qualname__", None) if isinstance(thing, type | FunctionType) else None
+        raise InputError(
+            f"What {name or type(thing).__qualname__} computes cannot be recorded ({type(error).__name__}): a value "
+            "that it refers to is nested too deeply, or raises this error when it is read. Give the class of that "
+            "value a method identity(self) that returns everything its results depend on, as JSON values."
+        ) from error
+    return found if len(text) <= _LONGEST else {"sha256": _digest(text)}
 
 
 def own_code(thing: type | FunctionType) -> str:
-    """SHA-256 of the code of a class or function that is not part of htnet or another library; "" if it is."""
+    """SHA-256 of the code of a class or function that is not part of htnet or another library; "" if it is.
+
+    Raises:
+        InputError: see `describe`.
+    """
     return _digest(json.dumps(describe(thing), sort_keys=True)) if _is_own(thing) else ""
 
 
 class _Describer:
-    def __init__(self) -> None:
+    def __init__(self, seen: dict[int, tuple[int, Any]] | None = None) -> None:
         # Objects described so far: an object that refers to itself is described once. They are kept, so that no other
         # object gets the id of one of them.
-        self._seen: dict[int, tuple[int, Any]] = {}
+        self._seen: dict[int, tuple[int, Any]] = dict(seen or {})
 
     def of(self, thing: Any) -> Any:
         """Description of an object."""
-        if thing is None or isinstance(thing, bool | int | float):
+        # Types are compared, not isinstance: mocks and proxies claim to be of another class.
+        kind = type(thing)
+        if thing is None or kind is bool or kind is int:
             return thing
-        if isinstance(thing, str | os.PathLike):
-            return {"sha256": sha256_of(thing)} if os.path.isfile(thing) else str(thing)
-        if isinstance(thing, np.generic | complex):
-            return repr(thing)
-        if isinstance(thing, bytes | bytearray):
+        if kind is str:
+            return _text(thing)
+        if kind is float:
+            return thing if math.isfinite(thing) else repr(thing)  # NaN is not equal to itself
+        if kind is list or kind is tuple or not issubclass(kind, _VALUES) or issubclass(kind, Enum):
+            return self._object(thing, kind)
+        found = self._value(thing, kind)
+        if kind is not np.ma.MaskedArray and _is_own(kind):
+            return [found, self.of(kind), self.of(dict(getattr(thing, "__dict__", {})))]
+        return found
+
+    def _value(self, thing: Any, kind: type) -> Any:
+        if issubclass(kind, str):
+            return _text(str.__str__(thing))
+        if issubclass(kind, PurePath):
+            return _text(str(thing))
+        if issubclass(kind, bytes | bytearray | memoryview):
             return {"bytes": hashlib.sha256(thing).hexdigest()}
-        if isinstance(thing, np.ndarray):
-            return _array(thing)
-        if isinstance(thing, torch.Tensor):
+        if issubclass(kind, np.ma.MaskedArray):
+            return [self._array(np.ma.getdata(thing)), self._array(np.ma.getmaskarray(thing))]
+        if issubclass(kind, np.ndarray):
+            return self._array(thing)
+        if issubclass(kind, torch.Tensor):
             return _tensor(thing)
+        if issubclass(kind, torch.Generator):
+            return ["generator", thing.initial_seed()]
+        base = next(base for base in (np.generic, complex, float, int) if issubclass(kind, base))
+        return base.__repr__(thing)
+
+    def _array(self, values: np.ndarray[Any, Any]) -> Any:
+        if values.dtype.hasobject:
+            return [str(values.dtype), list(values.shape), self.of(values.tolist())]
+        content = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        return {"shape": list(values.shape), "dtype": str(values.dtype), "sha256": content}
+
+    def _object(self, thing: Any, kind: type) -> Any:
         if id(thing) in self._seen:
             return ["seen", self._seen[id(thing)][0]]
         self._seen[id(thing)] = len(self._seen), thing
-        if isinstance(thing, list | tuple):
-            return [self.of(item) for item in thing]
-        if isinstance(thing, Set):
-            return sorted((self.of(item) for item in thing), key=lambda found: json.dumps(found, sort_keys=True))
-        if isinstance(thing, Mapping):
-            return [[self.of(name), self.of(value)] for name, value in thing.items()]
-        if isinstance(thing, ModuleType):
+        if issubclass(kind, Enum):
+            return [thing.name, self.of(thing.value), self.of(kind)]
+        if issubclass(kind, ModuleType):
             return _module(thing)
-        return self._code(thing)
+        content: Any = None
+        if issubclass(kind, list | tuple):
+            content = [self.of(item) for item in thing]
+        elif issubclass(kind, Set):
+            # The order of a set differs from run to run, so no item may depend on what was described before it.
+            content = [_Describer(self._seen).of(item) for item in thing]
+            content.sort(key=lambda found: json.dumps(found, sort_keys=True))
+        elif issubclass(kind, Mapping):
+            content = [[self.of(name), self.of(value)] for name, value in thing.items()]
+            if issubclass(kind, defaultdict):
+                content.append(self.of(thing.default_factory))
+        if content is None:
+            return self._code(thing, kind)
+        return [content, *self._instance(thing, kind)] if _is_own(kind) else content
 
-    def _code(self, thing: Any) -> Any:
-        if not isinstance(thing, type) and callable(identity := getattr(thing, "identity", None)):
-            return self.of(identity())
-        if isinstance(thing, functools.partial):
+    def _code(self, thing: Any, kind: type) -> Any:
+        if (_is_own(kind) or _is_ours(kind)) and _has_identity(kind):
+            return self.of(thing.identity())
+        if issubclass(kind, functools.partial):
             return ["partial", self.of(thing.func), self.of(thing.args), self.of(thing.keywords)]
-        if isinstance(thing, MethodType):
-            return ["method", thing.__func__.__qualname__, self.of(thing.__self__), self.of(thing.__func__)]
-        if isinstance(thing, staticmethod | classmethod):
+        if issubclass(kind, MethodType):
+            return ["method", _name(thing.__func__), self.of(thing.__self__), self.of(thing.__func__)]
+        if issubclass(kind, staticmethod | classmethod):
             return self.of(thing.__func__)
-        if isinstance(thing, property):
+        if issubclass(kind, property):
             return ["property", *(self.of(part) for part in (thing.fget, thing.fset))]
-        if isinstance(thing, functools.cached_property):
+        if issubclass(kind, functools.cached_property):
             return ["property", self.of(thing.func)]
-        if isinstance(thing, type):
+        if issubclass(kind, type):
             return self._class(thing)
-        if not isinstance(thing, FunctionType) and hasattr(thing, "__wrapped__"):  # lru_cache
-            return ["wrapped", self.of(thing.__wrapped__)]
-        if isinstance(thing, FunctionType):
+        if issubclass(kind, FunctionType):
             return self._function(thing)
-        if hasattr(thing, "__qualname__"):
-            return [_name(thing), _library(_top(thing))]
-        return self._instance(thing)
+        if issubclass(kind, torch.nn.Module):
+            return self._network(thing, kind)
+        if issubclass(kind, torch.jit.ScriptFunction):
+            return ["script", str(thing.code)]
+        if (inner := _vars(thing).get("__wrapped__")) is not None:  # lru_cache
+            return ["wrapped", self.of(inner)]
+        if not _is_own(kind) and not _is_ours(kind) and isinstance(_read(thing, "__qualname__"), str):
+            owner = _read(thing, "__self__")
+            bound = owner is not None and not isinstance(owner, ModuleType)
+            return [_name(thing), _version_of(thing), *([self.of(owner)] if bound else [])]
+        return self._instance(thing, kind)
 
     def _function(self, thing: FunctionType) -> Any:
         inner = getattr(thing, "__wrapped__", None)
         found = [_name(thing), *([self.of(inner)] if inner is not None else [])]
         if not _is_own(thing):
             # A library's decorator is known by its version; what it was given, is in the closure.
+            given = [cell.cell_contents for cell in thing.__closure__ or () if not _is_empty(cell)]
+            found += [self.of(value) for value in given if _is_followed(value)]
+            if isinstance(kinds := getattr(thing, "registry", None), Mapping):  # functools.singledispatch
+                found += [[_name(kind), self.of(value)] for kind, value in kinds.items()]
             return [*found, _library(_top_of_file(thing.__code__.co_filename))]
         code, scope = thing.__code__, thing.__globals__
         names = sorted(set(_names(code)))
@@ -129,101 +216,176 @@ class _Describer:
             _code_digest(code),
             self.of(thing.__defaults__),
             self.of(thing.__kwdefaults__),
-            [self._cell(cell) for cell in thing.__closure__ or ()],
+            ["empty" if _is_empty(cell) else self.of(cell.cell_contents) for cell in thing.__closure__ or ()],
             [[name, self._used(value, names)] for name, value in used.items()],
-            [[name, _imported(name)] for name in _imports(code, scope)],
+            [[name, _imported(name)] for name in _imports(code, str(scope.get("__package__") or ""))],
             self.of({name: value for name, value in vars(thing).items() if name != "__wrapped__"}),
+            *([_source(code.co_filename)] if not _DYNAMIC_GLOBALS.isdisjoint(names) else []),
         ]
 
-    def _cell(self, cell: Any) -> Any:
-        try:
-            return self.of(cell.cell_contents)
-        except ValueError:
-            return "empty"
-
-    def _used(self, value: Any, names: list[str]) -> Any:
+    def _used(self, value: Any, names: list[str], inside: tuple[Any, ...] = ()) -> Any:
         """Description of a global that a function refers to; of a module of the user's own, the attributes it uses."""
-        if not isinstance(value, ModuleType) or not _is_own_file(getattr(value, "__file__", None)):
+        if not isinstance(value, ModuleType) or not _is_own_module(value):
             return self.of(value)
-        if id(value) in self._seen:
-            return ["seen", value.__name__]
+        if value in inside:  # two modules that import each other
+            return value.__name__
         found = {name: vars(value)[name] for name in names if name in vars(value) and not name.startswith("__")}
-        return [value.__name__, [[name, self._used(part, names)] for name, part in found.items()]]
+        parts = [[name, self._used(part, names, (*inside, value))] for name, part in found.items()]
+        return [value.__name__, parts, *([_module(value)] if not _DYNAMIC.isdisjoint(names) else [])]
 
     def _class(self, thing: type) -> Any:
         if not _is_own(thing):
-            return [_name(thing), _library(_top(thing))]
+            return [_name(thing), _version_of(thing)]
         parts = [[name, self.of(part)] for name, part in sorted(vars(thing).items()) if name not in _NOT_CODE]
-        bases = [self.of(base) for base in thing.__bases__ if base is not object]
+        bases = [self.of(base) for base in (*thing.__bases__, type(thing)) if base not in (object, type)]
         return [_name(thing), parts, bases]
 
-    def _instance(self, thing: Any) -> Any:
-        kind, values = type(thing), dict(getattr(thing, "__dict__", {}))
+    def _instance(self, thing: Any, kind: type) -> list[Any]:
+        values = _vars(thing)
         for owner in kind.__mro__:
             slots = vars(owner).get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else tuple(slots):
-                if not name.startswith("__") and hasattr(thing, name):
-                    values[name] = getattr(thing, name)
-        if isinstance(thing, torch.nn.Module):
-            weights = {name: _tensor(value) for name, value in thing.state_dict().items()}
-            layers = [[name, type(part).__qualname__, part.extra_repr()] for name, part in thing.named_modules()]
-            return [self._class(kind), layers, weights, self._layers(thing), thing.training]
+                if not name.startswith("__") and (value := _read(thing, name)) is not None:
+                    values[name] = value
+        if _is_own(kind):
+            return [_name(kind), {name: self.of(value) for name, value in values.items()}, self.of(kind)]
+        if _is_ours(kind):
+            return [_name(kind), {name: self.of(value) for name, value in values.items() if name[:1] != "_"}]
+        # A table, a fitted model, a session: its content, or what is known of it.
+        content: Any = self._pickled(thing)
+        if content is None:
+            kept = {name: value for name, value in values.items() if _is_file(value) or name[:1] != "_"}
+            content = {name: self.of(value) for name, value in kept.items() if _is_followed(value)}
+        return [_name(kind), content, _version_of(kind)]
+
+    def _network(self, thing: torch.nn.Module, kind: type) -> Any:
         own = _is_own(kind)
-        if not own and not _is_ours(kind):  # a table, a fitted model, a session: what it refers to is not followed
-            if (content := _pickled(thing)) is not None:
-                return [_name(kind), content, _library(_top(kind))]
-            values = {name: value for name, value in values.items() if _is_plain(value)}
-        public = {name: self.of(value) for name, value in values.items() if name[:1] != "_"}
-        private = {name: self.of(v) for name, v in values.items() if own and name[:1] == "_" and isinstance(v, _PLAIN)}
-        code = [self._class(kind)] if own else [_library(_top(kind))] if not _is_ours(kind) else []
-        return [_name(kind), public, *([private] if private else []), *code]
+        values = {
+            name: self.of(value)
+            for name, value in vars(thing).items()
+            if name not in _OF_MODULE and (own or (name[:1] != "_" and _is_followed(value)))
+        }
+        state: dict[str, Any] = {}
+        thing._save_to_state_dict(state, "", True)  # buffers that are not saved are added
+        state |= {name: value for name, value in thing._buffers.items() if value is not None}
+        hooks = [*thing._forward_pre_hooks.values(), *thing._forward_hooks.values()]
+        code = _read(thing, "code")  # of compiled modules
+        return [
+            self.of(kind),
+            _ADDRESS.sub("", thing.extra_repr()),
+            values,
+            {name: self.of(value) for name, value in state.items()},
+            [[name, self.of(part)] for name, part in thing._modules.items()],
+            [self.of(hook) for hook in hooks],
+            thing.training,
+            *([code] if isinstance(code, str) else []),
+        ]
 
-    def _layers(self, thing: torch.nn.Module) -> Any:
-        """The user's own classes among a module's parts."""
-        kinds = dict.fromkeys(type(part) for part in thing.modules())
-        return [self.of(kind) for kind in kinds if _is_own(kind)]
+    def _pickled(self, thing: Any) -> str | None:
+        """SHA-256 of an object's content; None if it cannot be written."""
+        found = io.BytesIO()
+        try:
+            _Pickler(found, self).dump(thing)
+        except Exception:
+            return None
+        return hashlib.sha256(found.getvalue()).hexdigest()
 
 
-def _pickled(thing: Any) -> str | None:
-    """SHA-256 of an object's content; None if it cannot be written."""
+class _Pickler(pickle.Pickler):
+    """Writes an object of a library; a user's own classes and functions in it are described, not only named."""
+
+    def __init__(self, file: IO[bytes], describer: _Describer) -> None:
+        super().__init__(file, 5)
+        self._describer = describer
+
+    def persistent_id(self, thing: Any) -> Any:
+        """Description of a part that pickle names, or writes in another order in each run; None for other parts."""
+        kind = type(thing)
+        code = kind is FunctionType or issubclass(kind, type)
+        if kind in (set, frozenset, torch.Tensor) or (_is_own(thing) if code else _is_own(kind)):
+            return self._describer.of(thing)
+        return None
+
+
+def _vars(thing: Any) -> dict[str, Any]:
+    found = _read(thing, "__dict__")
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _read(thing: Any, name: str) -> Any:
+    """An attribute; None if it is missing or cannot be read."""
     try:
-        return hashlib.sha256(pickle.dumps(thing, 5)).hexdigest()
+        return getattr(thing, name, None)
     except Exception:
         return None
 
 
-def _is_plain(value: Any) -> bool:
-    return (
-        value is None or isinstance(value, _PLAIN) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
-    )
+def _has_identity(kind: type) -> bool:
+    """Whether the instances of a class have a method ``identity`` that needs no argument."""
+    found = getattr(kind, "identity", None)
+    try:
+        return callable(found) and inspect.signature(found).bind(None) is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_empty(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return True
+    return False
+
+
+def _is_followed(value: Any) -> bool:
+    """Whether an attribute of a library's object is described: plain values, functions, networks, and own objects."""
+    kind = type(value)
+    if value is None or issubclass(kind, (*_VALUES, FunctionType, MethodType, functools.partial, torch.nn.Module)):
+        return True
+    if kind in (list, tuple):
+        return all(map(_is_followed, value))
+    return _is_own(value) if issubclass(kind, type) else _is_own(kind)
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, bytes) or (isinstance(value, str | PurePath) and os.path.isfile(value))
+
+
+def _text(value: str) -> Any:
+    return {"sha256": sha256_of(value)} if len(value) < 4096 and os.path.isfile(value) else value
 
 
 def _name(thing: Any) -> str:
-    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+    return f"{_read(thing, '__module__') or ''}.{_read(thing, '__qualname__') or type(thing).__qualname__}"
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _array(values: np.ndarray[Any, Any]) -> Any:
-    if values.dtype.hasobject:
-        return [str(values.dtype), values.tolist()]
-    content = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
-    return {"shape": list(values.shape), "dtype": str(values.dtype), "sha256": content}
-
-
 def _tensor(values: torch.Tensor) -> Any:
-    plain = values.detach().cpu().contiguous()
-    content = hashlib.sha256(plain.flatten().view(torch.uint8).numpy().tobytes()).hexdigest() if plain.numel() else ""
-    return {"shape": list(plain.shape), "dtype": str(plain.dtype), "sha256": content}
+    if isinstance(values, torch.nn.UninitializedParameter | torch.nn.UninitializedBuffer):
+        return {"shape": "unknown", "dtype": str(values.dtype)}
+    if values.device.type == "meta":
+        return {"shape": list(values.shape), "dtype": str(values.dtype)}
+    plain = values.detach().cpu()
+    try:
+        plain = plain.resolve_conj().resolve_neg().contiguous()
+        content = plain.flatten().view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+    except RuntimeError:  # sparse, nested and quantized tensors have no plain memory
+        written = io.BytesIO()
+        torch.save(plain, written)
+        return {"dtype": str(plain.dtype), "saved": hashlib.sha256(written.getvalue()).hexdigest()}
+    return {"shape": list(plain.shape), "dtype": str(plain.dtype), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _code_digest(code: CodeType) -> str:
     """SHA-256 of the bytecode with its constants and names; comments, positions and file names do not count."""
     names = [code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars]
     constants = [_code_digest(one) if isinstance(one, CodeType) else _constant(one) for one in code.co_consts]
-    return _digest(json.dumps([code.co_code.hex(), code.co_flags, names, constants]))
+    counts = [code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount]
+    handlers = getattr(code, "co_exceptiontable", b"").hex()
+    return _digest(json.dumps([code.co_code.hex(), counts, names, constants, handlers]))
 
 
 def _constant(value: Any) -> str:
@@ -231,6 +393,8 @@ def _constant(value: Any) -> str:
         return repr(sorted(_constant(one) for one in value))
     if isinstance(value, tuple):
         return repr([_constant(one) for one in value])
+    if isinstance(value, str) and isinstance(found := _text(value), dict):  # a file that the code reads
+        return repr(found)
     return repr(value)
 
 
@@ -246,46 +410,77 @@ def _names(code: CodeType) -> Iterator[str]:
     return (name for part in _nested(code) for name in part.co_names)
 
 
-def _imports(code: CodeType, scope: Mapping[str, Any]) -> list[str]:
-    """Modules that a function imports when it runs."""
-    package, found = str(scope.get("__package__") or ""), set()
+def _imports(code: CodeType, package: str) -> list[str]:
+    """Modules that code imports when it runs."""
+    found = set()
     for part in _nested(code):
-        before: list[Any] = []
+        before: list[Any] = [0, ()]
         for step in dis.get_instructions(part):
             if step.opname == "IMPORT_NAME":
-                level = before[-2] if len(before) > 1 and isinstance(before[-2], int) else 0
-                name = "." * level + str(step.argval)
-                with_package = resolve_name(name, package) if level and package else name.lstrip(".")
-                if with_package:
-                    found.add(with_package)
+                level = before[-2] if isinstance(before[-2], int) else 0
+                try:
+                    name = resolve_name("." * level + str(step.argval), package or None)
+                except ImportError:
+                    name = str(step.argval)
+                found.add(name)
+                found |= {f"{name}.{one}" for one in before[-1] or () if isinstance(one, str)}
             before.append(step.argval)
-    return sorted(found)
+    return sorted(name for name in found if name)
 
 
 def _origin(name: str) -> str | None:
     """The file of a module, which is not imported; None if there is none."""
     try:
         spec = find_spec(name)
-    except (ImportError, AttributeError, ValueError):
+    except Exception:  # its package is imported, which may raise any error
         return None
     return spec.origin if spec is not None else None
 
 
 def _imported(name: str) -> Any:
-    """Content of a module of the user's own; version of a library."""
+    """Content of a module of the user's own, and of what it imports; version of a library."""
     file = _origin(name)
-    return {"sha256": sha256_of(file)} if file is not None and _is_own_file(file) else _library(name.split(".")[0])
+    return _source(file) if file is not None and _is_own_file(file) else _library(name.split(".")[0])
+
+
+def _source(file: str) -> Any:
+    """Content of a file of the user's own, and of all files that it imports."""
+    found: dict[str, Any] = {}
+
+    def read(file: str, name: str) -> None:
+        if name in found or not os.path.isfile(file):
+            return
+        found[name] = sha256_of(file)
+        try:
+            code = compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+        except (OSError, SyntaxError, ValueError):
+            return
+        package = name if Path(file).stem == "__init__" else name.rpartition(".")[0]
+        for other in _imports(code, package):
+            origin = _origin(other)
+            if origin is not None and _is_own_file(origin):
+                read(origin, other)
+            elif version := _library(other.split(".")[0]):
+                found[other.split(".")[0]] = version
+
+    names = {getattr(module, "__file__", None): name for name, module in list(sys.modules.items())}
+    read(file, names.get(file, Path(file).stem))
+    return [[name, found[name]] for name in sorted(found)]
 
 
 def _module(thing: ModuleType) -> Any:
     file = getattr(thing, "__file__", None)
     if _is_own_file(file) and file is not None and os.path.isfile(file):
-        return [thing.__name__, {"sha256": sha256_of(file)}]
-    return [thing.__name__, _library(thing.__name__.split(".")[0])]
+        return [thing.__name__, _source(file)]
+    return [thing.__name__, _version_of(thing)]
 
 
 def _top(thing: Any) -> str:
-    return str(getattr(thing, "__module__", "") or "").split(".")[0]
+    return str(_read(thing, "__module__") or "").split(".")[0]
+
+
+def _top_name(module: Any) -> str:
+    return str(_read(module, "__name__") or "").split(".")[0]
 
 
 def _is_ours(kind: type) -> bool:
@@ -301,7 +496,16 @@ def _is_own(thing: Any) -> bool:
     module = sys.modules.get(getattr(thing, "__module__", ""))
     if module is None or thing.__module__ == "__main__":
         return True
-    return _is_own_file(getattr(module, "__file__", None))
+    return _is_own_module(module)
+
+
+def _is_own_module(module: Any) -> bool:
+    """As `_is_own`; a package without ``__init__.py`` has folders in place of a file."""
+    file = getattr(module, "__file__", None)
+    if file is None and _top_name(module) not in sys.stdlib_module_names:
+        folders = list(getattr(module, "__path__", ()))
+        return not folders or any(_is_own_file(folder) for folder in folders)
+    return _is_own_file(file)
 
 
 @cache
@@ -325,13 +529,15 @@ def _top_of_file(file: str) -> str:
     return "htnet" if Path(file).is_relative_to(_PACKAGE) else ""
 
 
-def _named(top: str) -> list[Distribution]:
-    """The distribution that has the same name as its package, as most have; reading the files of all takes long."""
-    try:
-        one = distribution(top)
-    except (PackageNotFoundError, ValueError):
-        return []
-    return [one] if f"\n{top}/" in "\n" + (one.read_text("RECORD") or "") else []
+def _version_of(thing: Any) -> str:
+    """Version of the library that a module, class or function belongs to; content of a compiled file of one's own."""
+    name = str((thing.__name__ if isinstance(thing, ModuleType) else _read(thing, "__module__")) or "")
+    top = name.split(".")[0]
+    found = _library(top)
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if not found and file is not None and top not in {*sys.stdlib_module_names, "htnet"} and os.path.isfile(file):
+        return sha256_of(file)
+    return found
 
 
 @cache
@@ -339,10 +545,32 @@ def _library(top: str) -> str:
     """Version of a library, with a hash of its Python files: some are reinstalled with changes under one version."""
     if not top or top in sys.stdlib_module_names or top == "htnet":
         return ""
-    found = set()
-    for one in _named(top) or distributions():
-        record = "\n" + (one.read_text("RECORD") or "")
-        if f"\n{top}/" in record or f"\n{top}.py," in record:
-            files = sorted(line for line in record.splitlines() if ".py,sha256" in line)
-            found.add(" ".join((one.name, one.version, *([_digest("\n".join(files))[:16]] if files else []))))
-    return ", ".join(sorted(found))
+    named = _named(top)
+    found = {_stated(named)} if named is not None else _installed().get(top, set())
+    return ", ".join(sorted(found)) or str(_read(sys.modules.get(top), "__version__") or "")
+
+
+def _named(top: str) -> Distribution | None:
+    """The distribution that has the same name as its package, as most have; reading the files of all takes long."""
+    try:
+        one = distribution(top)
+    except (PackageNotFoundError, ValueError):
+        return None
+    return one if f"\n{top}/" in "\n" + (one.read_text("RECORD") or "") else None
+
+
+def _stated(one: Distribution) -> str:
+    """Name and version, and a hash of the Python files."""
+    files = sorted(line for line in (one.read_text("RECORD") or "").splitlines() if ".py,sha256" in line)
+    return " ".join((str(one.name), str(one.version), *([_digest("\n".join(files))[:16]] if files else [])))
+
+
+@cache
+def _installed() -> dict[str, set[str]]:
+    """Name, version and hash of the installed distributions, by the names of their modules."""
+    found: dict[str, set[str]] = {}
+    for one in distributions():
+        lines, version = (one.read_text("RECORD") or "").splitlines(), _stated(one)
+        for top in {line.split(",")[0].split("/")[0].removesuffix(".py") for line in lines}:
+            found.setdefault(top, set()).add(version)
+    return found
