@@ -302,7 +302,8 @@ def best_ensemble(data: Composite, chances: dict[str, Floats]) -> dict[str, Any]
         chances: (N, classes) of each row, see `_chances`.
 
     Returns:
-        Its rows, its UF1 and how many were tried; None where there is nothing to choose from.
+        Its rows, its UF1, how many were tried, and the UF1 of those that are as good on the development half; None
+        where there is nothing to choose from.
     """
     tried = {
         names: np.sum([chances[name] for name in names], axis=0).argmax(1)
@@ -313,11 +314,13 @@ def best_ensemble(data: Composite, chances: dict[str, Floats]) -> dict[str, Any]
         return None
     scores = {names: _by_half(data, answers) for names, answers in tried.items()}
     best = max(scores, key=lambda names: (scores[names]["development"], -len(names)))
+    equal = [found["full"] for found in scores.values() if found["development"] == scores[best]["development"]]
     alone = {name: own.argmax(1) for name, own in chances.items()}
     single = max(alone, key=lambda name: uf1(data.truth, alone[name]))
     return {
         "rows": list(best),
         "tried": len(tried),
+        "as_good": {"count": len(equal) - 1, "full": [min(equal), max(equal)]},
         **scores[best],
         "beside_one": {"row": single, **_beside(data, tried[best], alone[single])},
     }

@@ -171,6 +171,13 @@ def _agreement(found: dict[str, Any]) -> str:
             f"{one['gain_interval'][1]:+.3f}, p = {one['p']:.2g}). UF1 of the development half, and so of all people, "
             "is too high by the choice; that of the other half is not."
         )
+        if count := chosen["as_good"]["count"]:
+            low, high = chosen["as_good"]["full"]
+            others = "Another combination of more models scores" if count == 1 else f"{count} others score"
+            together += (
+                f" {others} the same on the development half (0.0001); by UF1 on all people these equal choices range "
+                f"from {low:.3f} to {high:.3f}."
+            )
     shares = _markdown(["", "", "all models wrong", "samples", "share"], groups)
     return "\n\n".join([said, shares, f"Most frequent action units where all models are wrong: {units}.", together])
 

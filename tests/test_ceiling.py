@@ -207,5 +207,6 @@ def test_an_ensemble_is_chosen_on_the_development_half_alone(data, monkeypatch):
     assert (found["rows"], found["tried"]) == (["a", "b"], 11)
     assert (found["development"], found["untouched"]) == (1.0, 0.0)
     assert (found["smic"], found["samm"]) == (1.0, 0.0)
+    assert found["as_good"] == {"count": 1, "full": [found["full"]] * 2}  # with "c", which is outvoted
     assert (found["beside_one"]["gain"], found["beside_one"]["p"]) == (0, 1.0)  # "a" and "b" answer alike
     assert ceiling.best_ensemble(data, {"a": here}) is None
