@@ -33,6 +33,12 @@ _WITH_OWNER = {"np.load", "torch.load", "av.open", "json.load", "pickle.load", "
 #: Places that read no file from strangers, and what they read.
 EXEMPT = {
     "htnet.acceleration.engines:quantized": "what it has just written",
+    "htnet.core.described:_installed": "what is installed",
+    "htnet.core.described:_named": "what is installed",
+    "htnet.core.described:_source.read": "the user's own code",
+    "htnet.core.described:_stated": "what is installed",
+    "htnet.core.described:_text": "a file that the user's own code names; only its hash is kept",
+    "htnet.core.described:_version_of": "the user's own code",
     "htnet.core.native:_bytes": "what htnet has compiled, in a folder that others cannot write",
     "htnet.core.processor:is_intel": "the system",
     "htnet.core.schema:read_schema": "the package",

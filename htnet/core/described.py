@@ -373,10 +373,21 @@ def _tensor(values: torch.Tensor) -> Any:
         plain = plain.resolve_conj().resolve_neg().contiguous()
         content = plain.flatten().view(torch.uint8).numpy().tobytes() if plain.numel() else b""
     except RuntimeError:  # sparse, nested and quantized tensors have no plain memory
-        written = io.BytesIO()
-        torch.save(plain, written)
-        return {"dtype": str(plain.dtype), "saved": hashlib.sha256(written.getvalue()).hexdigest()}
+        return {"shape": list(plain.shape) if not plain.is_nested else None, "parts": list(map(_tensor, _parts(plain)))}
     return {"shape": list(plain.shape), "dtype": str(plain.dtype), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _parts(values: torch.Tensor) -> list[torch.Tensor]:
+    """Plain tensors that a sparse, nested or quantized tensor consists of."""
+    if values.is_nested:
+        return list(values.unbind())
+    if values.is_quantized:
+        return [values.dequantize()]
+    if values.layout is torch.sparse_coo:
+        return [values.coalesce().indices(), values.coalesce().values()]
+    if values.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [values.crow_indices(), values.col_indices(), values.values()]
+    return [values.ccol_indices(), values.row_indices(), values.values()]
 
 
 def _code_digest(code: CodeType) -> str:

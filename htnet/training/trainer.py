@@ -106,6 +106,7 @@ def train_model(
         RecipeError: the recipe interpolates with starting weights (WiSE-FT), and there are none.
         InputError: the recipe adds generated images, which the model or the data cannot be trained with.
     """
+    refuse_after_fork()
     job = TrainingJob(name, recipe, seed, device, settings or {}, start)
     return run_job(job, data, on_epoch, checkpoint, callbacks)
 

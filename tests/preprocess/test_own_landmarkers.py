@@ -9,11 +9,11 @@ from htnet.core.errors import LandmarkError
 from htnet.core.types import Frame, Landmarks
 from htnet.data import SampleReader
 from htnet.data.prepare import prepare
-from htnet.palsy import align_face, face_asymmetry
 from htnet.preprocess import CachedLandmarker, Preprocessor, YuNetLandmarker, estimate_68, landmarks_68
 from htnet.preprocess.video.spotting import find_points
 from htnet.training import load_flow_set
 from tests.support.pairs import QUICK, pair_manifest
+from tests.support.wings import with_wings
 
 PICTURE = astronaut()[:300, 100:400]
 POINTS = YuNetLandmarker()(Frame(PICTURE)).points
@@ -33,21 +33,11 @@ def through_estimate(landmarker):
     return landmarks_68(landmarker, Frame(PICTURE), estimate=True).five().points
 
 
-def through_palsy(landmarker):
-    from htnet.palsy.prepare import PALSY_SPEC
-
-    return align_face(PICTURE, landmarker, PALSY_SPEC)[1].points
-
-
-def through_asymmetry(landmarker):
-    return str(face_asymmetry(PICTURE, landmarker))
-
-
 def through_spotting(landmarker):
     return find_points(Frame(PICTURE), landmarker, "").points
 
 
-WAYS = (through_pair, through_cache, through_estimate, through_palsy, through_asymmetry, through_spotting)
+WAYS = with_wings("own_landmarkers", "WAYS", (through_pair, through_cache, through_estimate, through_spotting))
 
 
 def call(way, landmarker, tmp_path):
