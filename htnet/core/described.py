@@ -286,7 +286,7 @@ class _Describer:
         found = io.BytesIO()
         try:
             _Pickler(found, self).dump(thing)
-        except Exception:
+        except Exception:  # libraries raise errors of any kind for what they cannot write
             return None
         return hashlib.sha256(found.getvalue()).hexdigest()
 
@@ -316,7 +316,7 @@ def _read(thing: Any, name: str) -> Any:
     """An attribute; None if it is missing or cannot be read."""
     try:
         return getattr(thing, name, None)
-    except Exception:
+    except Exception:  # an attribute may be a property that raises any error
         return None
 
 

@@ -233,8 +233,8 @@ def read_frames(
 def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: str) -> Landmarks:
     """Five verified points of a frame: given directly, from a file of points, or from a landmarker or its name."""
     if isinstance(landmarks, (str, os.PathLike)):
-        found = make_landmarker(os.fspath(landmarks))(frame, sample)
-    elif callable(landmarks) and not isinstance(landmarks, np.ndarray):
+        landmarks = make_landmarker(os.fspath(landmarks))
+    if callable(landmarks) and not isinstance(landmarks, np.ndarray):
         found = found_by(landmarks, frame, sample, Landmarks)
     else:
         found = read_landmarks(landmarks, frame, sample)
