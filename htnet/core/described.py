@@ -7,7 +7,6 @@ and values that they refer to.
 
 from __future__ import annotations
 
-import dis
 import functools
 import hashlib
 import inspect
@@ -17,27 +16,29 @@ import math
 import os
 import pickle
 import re
-import sys
-import sysconfig
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from enum import Enum
-from functools import cache
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
-from importlib.util import find_spec, resolve_name
-from pathlib import Path, PurePath
-from types import CodeType, FunctionType, MethodType, ModuleType
+from pathlib import PurePath
+from types import FunctionType, MethodType, ModuleType
 from typing import IO, Any
 
 import numpy as np
 import torch
 
+from htnet.core.bytecode import code_digest, imported, imports_in, module_of, names_in, source_of, text_or_file
 from htnet.core.errors import HtnetError, InputError
-from htnet.core.limits import sha256_of
+from htnet.core.ownership import (
+    digest,
+    is_ours,
+    is_own,
+    is_own_module,
+    library,
+    read_attribute,
+    top_of_file,
+    version_of,
+)
 
-_PACKAGE = Path(__file__).parents[1]
-#: Folders of installed libraries, by their names in any environment.
-_INSTALLED = {"site-packages", "dist-packages"}
 #: Attributes of a class that do not affect what it computes.
 _NOT_CODE = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__firstlineno__"}
@@ -87,7 +88,7 @@ def describe(thing: Any) -> Any:
             "that it refers to is nested too deeply, or raises this error when it is read. Give the class of that "
             "value a method identity(self) that returns everything its results depend on, as JSON values."
         ) from error
-    return found if len(text) <= _LONGEST else {"sha256": _digest(text)}
+    return found if len(text) <= _LONGEST else {"sha256": digest(text)}
 
 
 def own_code(thing: type | FunctionType) -> str:
@@ -96,7 +97,7 @@ def own_code(thing: type | FunctionType) -> str:
     Raises:
         InputError: see `describe`.
     """
-    return _digest(json.dumps(describe(thing), sort_keys=True)) if _is_own(thing) else ""
+    return digest(json.dumps(describe(thing), sort_keys=True)) if is_own(thing) else ""
 
 
 class _Describer:
@@ -112,21 +113,21 @@ class _Describer:
         if thing is None or kind is bool or kind is int:
             return thing
         if kind is str:
-            return _text(thing)
+            return text_or_file(thing)
         if kind is float:
             return thing if math.isfinite(thing) else repr(thing)  # NaN is not equal to itself
         if kind is list or kind is tuple or not issubclass(kind, _VALUES) or issubclass(kind, Enum):
             return self._object(thing, kind)
         found = self._value(thing, kind)
-        if kind is not np.ma.MaskedArray and _is_own(kind):
+        if kind is not np.ma.MaskedArray and is_own(kind):
             return [found, self.of(kind), self.of(dict(getattr(thing, "__dict__", {})))]
         return found
 
     def _value(self, thing: Any, kind: type) -> Any:
         if issubclass(kind, str):
-            return _text(str.__str__(thing))
+            return text_or_file(str.__str__(thing))
         if issubclass(kind, PurePath):
-            return _text(str(thing))
+            return text_or_file(str(thing))
         if issubclass(kind, bytes | bytearray | memoryview):
             return {"bytes": hashlib.sha256(thing).hexdigest()}
         if issubclass(kind, np.ma.MaskedArray):
@@ -153,7 +154,7 @@ class _Describer:
         if issubclass(kind, Enum):
             return [thing.name, self.of(thing.value), self.of(kind)]
         if issubclass(kind, ModuleType):
-            return _module(thing)
+            return module_of(thing)
         content: Any = None
         if issubclass(kind, list | tuple):
             content = [self.of(item) for item in thing]
@@ -167,10 +168,10 @@ class _Describer:
                 content.append(self.of(thing.default_factory))
         if content is None:
             return self._code(thing, kind)
-        return [content, *self._instance(thing, kind)] if _is_own(kind) else content
+        return [content, *self._instance(thing, kind)] if is_own(kind) else content
 
     def _code(self, thing: Any, kind: type) -> Any:
-        if (_is_own(kind) or _is_ours(kind)) and _has_identity(kind):
+        if (is_own(kind) or is_ours(kind)) and _has_identity(kind):
             return self.of(thing.identity())
         if issubclass(kind, functools.partial):
             return ["partial", self.of(thing.func), self.of(thing.args), self.of(thing.keywords)]
@@ -192,50 +193,50 @@ class _Describer:
             return ["script", str(thing.code)]
         if (inner := _vars(thing).get("__wrapped__")) is not None:  # lru_cache
             return ["wrapped", self.of(inner)]
-        if not _is_own(kind) and not _is_ours(kind) and isinstance(_read(thing, "__qualname__"), str):
-            owner = _read(thing, "__self__")
+        if not is_own(kind) and not is_ours(kind) and isinstance(read_attribute(thing, "__qualname__"), str):
+            owner = read_attribute(thing, "__self__")
             bound = owner is not None and not isinstance(owner, ModuleType)
-            return [_name(thing), _version_of(thing), *([self.of(owner)] if bound else [])]
+            return [_name(thing), version_of(thing), *([self.of(owner)] if bound else [])]
         return self._instance(thing, kind)
 
     def _function(self, thing: FunctionType) -> Any:
         inner = getattr(thing, "__wrapped__", None)
         found = [_name(thing), *([self.of(inner)] if inner is not None else [])]
-        if not _is_own(thing):
+        if not is_own(thing):
             # A library's decorator is known by its version; what it was given, is in the closure.
             given = [cell.cell_contents for cell in thing.__closure__ or () if not _is_empty(cell)]
             found += [self.of(value) for value in given if _is_followed(value)]
             if isinstance(kinds := getattr(thing, "registry", None), Mapping):  # functools.singledispatch
                 found += [[_name(kind), self.of(value)] for kind, value in kinds.items()]
-            return [*found, _library(_top_of_file(thing.__code__.co_filename))]
+            return [*found, library(top_of_file(thing.__code__.co_filename))]
         code, scope = thing.__code__, thing.__globals__
-        names = sorted(set(_names(code)))
+        names = sorted(set(names_in(code)))
         used = {name: scope[name] for name in names if name in scope and not name.startswith("__")}
         return [
             *found,
-            _code_digest(code),
+            code_digest(code),
             self.of(thing.__defaults__),
             self.of(thing.__kwdefaults__),
             ["empty" if _is_empty(cell) else self.of(cell.cell_contents) for cell in thing.__closure__ or ()],
             [[name, self._used(value, names)] for name, value in used.items()],
-            [[name, _imported(name)] for name in _imports(code, str(scope.get("__package__") or ""))],
+            [[name, imported(name)] for name in imports_in(code, str(scope.get("__package__") or ""))],
             self.of({name: value for name, value in vars(thing).items() if name != "__wrapped__"}),
-            *([_source(code.co_filename)] if not _DYNAMIC_GLOBALS.isdisjoint(names) else []),
+            *([source_of(code.co_filename)] if not _DYNAMIC_GLOBALS.isdisjoint(names) else []),
         ]
 
     def _used(self, value: Any, names: list[str], inside: tuple[Any, ...] = ()) -> Any:
         """Description of a global that a function refers to; of a module of the user's own, the attributes it uses."""
-        if not isinstance(value, ModuleType) or not _is_own_module(value):
+        if not isinstance(value, ModuleType) or not is_own_module(value):
             return self.of(value)
         if value in inside:  # two modules that import each other
             return value.__name__
         found = {name: vars(value)[name] for name in names if name in vars(value) and not name.startswith("__")}
         parts = [[name, self._used(part, names, (*inside, value))] for name, part in found.items()]
-        return [value.__name__, parts, *([_module(value)] if not _DYNAMIC.isdisjoint(names) else [])]
+        return [value.__name__, parts, *([module_of(value)] if not _DYNAMIC.isdisjoint(names) else [])]
 
     def _class(self, thing: type) -> Any:
-        if not _is_own(thing):
-            return [_name(thing), _version_of(thing)]
+        if not is_own(thing):
+            return [_name(thing), version_of(thing)]
         parts = [[name, self.of(part)] for name, part in sorted(vars(thing).items()) if name not in _NOT_CODE]
         bases = [self.of(base) for base in (*thing.__bases__, type(thing)) if base not in (object, type)]
         return [_name(thing), parts, bases]
@@ -245,21 +246,21 @@ class _Describer:
         for owner in kind.__mro__:
             slots = vars(owner).get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else tuple(slots):
-                if not name.startswith("__") and (value := _read(thing, name)) is not None:
+                if not name.startswith("__") and (value := read_attribute(thing, name)) is not None:
                     values[name] = value
-        if _is_own(kind):
+        if is_own(kind):
             return [_name(kind), {name: self.of(value) for name, value in values.items()}, self.of(kind)]
-        if _is_ours(kind):
+        if is_ours(kind):
             return [_name(kind), {name: self.of(value) for name, value in values.items() if name[:1] != "_"}]
         # A table, a fitted model, a session: its content, or what is known of it.
         content: Any = self._pickled(thing)
         if content is None:
             kept = {name: value for name, value in values.items() if _is_file(value) or name[:1] != "_"}
             content = {name: self.of(value) for name, value in kept.items() if _is_followed(value)}
-        return [_name(kind), content, _version_of(kind)]
+        return [_name(kind), content, version_of(kind)]
 
     def _network(self, thing: torch.nn.Module, kind: type) -> Any:
-        own = _is_own(kind)
+        own = is_own(kind)
         values = {
             name: self.of(value)
             for name, value in vars(thing).items()
@@ -269,7 +270,7 @@ class _Describer:
         thing._save_to_state_dict(state, "", True)  # buffers that are not saved are added
         state |= {name: value for name, value in thing._buffers.items() if value is not None}
         hooks = [*thing._forward_pre_hooks.values(), *thing._forward_hooks.values()]
-        code = _read(thing, "code")  # of compiled modules
+        code = read_attribute(thing, "code")  # of compiled modules
         return [
             self.of(kind),
             _ADDRESS.sub("", thing.extra_repr()),
@@ -302,22 +303,14 @@ class _Pickler(pickle.Pickler):
         """Description of a part that pickle names, or writes in another order in each run; None for other parts."""
         kind = type(thing)
         code = kind is FunctionType or issubclass(kind, type)
-        if kind in (set, frozenset, torch.Tensor) or (_is_own(thing) if code else _is_own(kind)):
+        if kind in (set, frozenset, torch.Tensor) or (is_own(thing) if code else is_own(kind)):
             return self._describer.of(thing)
         return None
 
 
 def _vars(thing: Any) -> dict[str, Any]:
-    found = _read(thing, "__dict__")
+    found = read_attribute(thing, "__dict__")
     return dict(found) if isinstance(found, Mapping) else {}
-
-
-def _read(thing: Any, name: str) -> Any:
-    """An attribute; None if it is missing or cannot be read."""
-    try:
-        return getattr(thing, name, None)
-    except Exception:  # an attribute may be a property that raises any error
-        return None
 
 
 def _has_identity(kind: type) -> bool:
@@ -344,23 +337,16 @@ def _is_followed(value: Any) -> bool:
         return True
     if kind in (list, tuple):
         return all(map(_is_followed, value))
-    return _is_own(value) if issubclass(kind, type) else _is_own(kind)
+    return is_own(value) if issubclass(kind, type) else is_own(kind)
 
 
 def _is_file(value: Any) -> bool:
     return isinstance(value, bytes) or (isinstance(value, str | PurePath) and os.path.isfile(value))
 
 
-def _text(value: str) -> Any:
-    return {"sha256": sha256_of(value)} if len(value) < 4096 and os.path.isfile(value) else value
-
-
 def _name(thing: Any) -> str:
-    return f"{_read(thing, '__module__') or ''}.{_read(thing, '__qualname__') or type(thing).__qualname__}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    qualified = read_attribute(thing, "__qualname__") or type(thing).__qualname__
+    return f"{read_attribute(thing, '__module__') or ''}.{qualified}"
 
 
 def _tensor(values: torch.Tensor) -> Any:
@@ -388,200 +374,3 @@ def _parts(values: torch.Tensor) -> list[torch.Tensor]:
     if values.layout in (torch.sparse_csr, torch.sparse_bsr):
         return [values.crow_indices(), values.col_indices(), values.values()]
     return [values.ccol_indices(), values.row_indices(), values.values()]
-
-
-def _code_digest(code: CodeType) -> str:
-    """SHA-256 of the bytecode with its constants and names; comments, positions and file names do not count."""
-    names = [code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars]
-    constants = [_code_digest(one) if isinstance(one, CodeType) else _constant(one) for one in code.co_consts]
-    counts = [code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount]
-    handlers = getattr(code, "co_exceptiontable", b"").hex()
-    return _digest(json.dumps([code.co_code.hex(), counts, names, constants, handlers]))
-
-
-def _constant(value: Any) -> str:
-    if isinstance(value, frozenset):
-        return repr(sorted(_constant(one) for one in value))
-    if isinstance(value, tuple):
-        return repr([_constant(one) for one in value])
-    if isinstance(value, str) and isinstance(found := _text(value), dict):  # a file that the code reads
-        return repr(found)
-    return repr(value)
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            yield from _nested(one)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """The names of globals and attributes in a function and in the functions inside it."""
-    return (name for part in _nested(code) for name in part.co_names)
-
-
-def _imports(code: CodeType, package: str) -> list[str]:
-    """Modules that code imports when it runs."""
-    found = set()
-    for part in _nested(code):
-        before: list[Any] = [0, ()]
-        for step in dis.get_instructions(part):
-            if step.opname == "IMPORT_NAME":
-                level = before[-2] if isinstance(before[-2], int) else 0
-                try:
-                    name = resolve_name("." * level + str(step.argval), package or None)
-                except ImportError:
-                    name = str(step.argval)
-                found.add(name)
-                found |= {f"{name}.{one}" for one in before[-1] or () if isinstance(one, str)}
-            before.append(step.argval)
-    return sorted(name for name in found if name)
-
-
-def _origin(name: str) -> str | None:
-    """The file of a module, which is not imported; None if there is none."""
-    try:
-        spec = find_spec(name)
-    except Exception:  # its package is imported, which may raise any error
-        return None
-    return spec.origin if spec is not None else None
-
-
-def _imported(name: str) -> Any:
-    """Content of a module of the user's own, and of what it imports; version of a library."""
-    file = _origin(name)
-    return _source(file) if file is not None and _is_own_file(file) else _library(name.split(".")[0])
-
-
-def _source(file: str) -> Any:
-    """Content of a file of the user's own, and of all files that it imports."""
-    found: dict[str, Any] = {}
-
-    def read(file: str, name: str) -> None:
-        if name in found or not os.path.isfile(file):
-            return
-        found[name] = sha256_of(file)
-        try:
-            code = compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
-        except (OSError, SyntaxError, ValueError):
-            return
-        package = name if Path(file).stem == "__init__" else name.rpartition(".")[0]
-        for other in _imports(code, package):
-            origin = _origin(other)
-            if origin is not None and _is_own_file(origin):
-                read(origin, other)
-            elif version := _library(other.split(".")[0]):
-                found[other.split(".")[0]] = version
-
-    names = {getattr(module, "__file__", None): name for name, module in list(sys.modules.items())}
-    read(file, names.get(file, Path(file).stem))
-    return [[name, found[name]] for name in sorted(found)]
-
-
-def _module(thing: ModuleType) -> Any:
-    file = getattr(thing, "__file__", None)
-    if _is_own_file(file) and file is not None and os.path.isfile(file):
-        return [thing.__name__, _source(file)]
-    return [thing.__name__, _version_of(thing)]
-
-
-def _top(thing: Any) -> str:
-    return str(_read(thing, "__module__") or "").split(".")[0]
-
-
-def _top_name(module: Any) -> str:
-    return str(_read(module, "__name__") or "").split(".")[0]
-
-
-def _is_ours(kind: type) -> bool:
-    return _top(kind) == "htnet"
-
-
-def _is_own(thing: Any) -> bool:
-    """Whether a class or function is neither part of htnet, of Python, nor of an installed library."""
-    if isinstance(thing, FunctionType):
-        return _is_own_file(thing.__code__.co_filename)
-    if _top(thing) in sys.stdlib_module_names:
-        return False
-    module = sys.modules.get(getattr(thing, "__module__", ""))
-    if module is None or thing.__module__ == "__main__":
-        return True
-    return _is_own_module(module)
-
-
-def _is_own_module(module: Any) -> bool:
-    """As `_is_own`; a package without ``__init__.py`` has folders in place of a file."""
-    file = getattr(module, "__file__", None)
-    if file is None and _top_name(module) not in sys.stdlib_module_names:
-        folders = list(getattr(module, "__path__", ()))
-        return not folders or any(_is_own_file(folder) for folder in folders)
-    return _is_own_file(file)
-
-
-@cache
-def _is_own_file(file: str | None) -> bool:
-    if file is None:
-        return False
-    if file.startswith("<"):  # typed in, or made by exec
-        return not file.startswith("<frozen")
-    path = Path(file)
-    if _INSTALLED & set(path.parts) or path.suffix in (".so", ".pyd") or path.is_relative_to(_PACKAGE):
-        return False
-    return not any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
-
-
-def _top_of_file(file: str) -> str:
-    """Name of the library that a file belongs to; "" if it is part of Python."""
-    parts = Path(file).parts
-    at = [number for number, part in enumerate(parts) if part in _INSTALLED]
-    if at and at[-1] + 1 < len(parts):
-        return Path(parts[at[-1] + 1]).stem
-    return "htnet" if Path(file).is_relative_to(_PACKAGE) else ""
-
-
-def _version_of(thing: Any) -> str:
-    """Version of the library that a module, class or function belongs to; content of a compiled file of one's own."""
-    name = str((thing.__name__ if isinstance(thing, ModuleType) else _read(thing, "__module__")) or "")
-    top = name.split(".")[0]
-    found = _library(top)
-    file = getattr(sys.modules.get(name), "__file__", None)
-    if not found and file is not None and top not in {*sys.stdlib_module_names, "htnet"} and os.path.isfile(file):
-        return sha256_of(file)
-    return found
-
-
-@cache
-def _library(top: str) -> str:
-    """Version of a library, with a hash of its Python files: some are reinstalled with changes under one version."""
-    if not top or top in sys.stdlib_module_names or top == "htnet":
-        return ""
-    named = _named(top)
-    found = {_stated(named)} if named is not None else _installed().get(top, set())
-    return ", ".join(sorted(found)) or str(_read(sys.modules.get(top), "__version__") or "")
-
-
-def _named(top: str) -> Distribution | None:
-    """The distribution that has the same name as its package, as most have; reading the files of all takes long."""
-    try:
-        one = distribution(top)
-    except (PackageNotFoundError, ValueError):
-        return None
-    return one if f"\n{top}/" in "\n" + (one.read_text("RECORD") or "") else None
-
-
-def _stated(one: Distribution) -> str:
-    """Name and version, and a hash of the Python files."""
-    files = sorted(line for line in (one.read_text("RECORD") or "").splitlines() if ".py,sha256" in line)
-    return " ".join((str(one.name), str(one.version), *([_digest("\n".join(files))[:16]] if files else [])))
-
-
-@cache
-def _installed() -> dict[str, set[str]]:
-    """Name, version and hash of the installed distributions, by the names of their modules."""
-    found: dict[str, set[str]] = {}
-    for one in distributions():
-        lines, version = (one.read_text("RECORD") or "").splitlines(), _stated(one)
-        for top in {line.split(",")[0].split("/")[0].removesuffix(".py") for line in lines}:
-            found.setdefault(top, set()).add(version)
-    return found

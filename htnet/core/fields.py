@@ -32,15 +32,17 @@ class Rule:
     wanted: str
     names: tuple[str, ...] = ()
 
-    def check(self, name: str, value: Any, error: type[HtnetError] = InputError) -> None:
-        """Raise ``error`` about ``name`` unless ``value`` is allowed."""
+    def check(self, name: str, value: Any, error: type[HtnetError] = InputError) -> Any:
+        """The value, a number of NumPy as one of Python; raises ``error`` about ``name`` unless it is allowed."""
+        plain = value if isinstance(value, list) else native(value)
         try:
-            allowed = self.allows(value)
+            allowed = self.allows(plain)
         except (TypeError, ValueError, OverflowError):  # a value of another type, which the rule cannot evaluate
             allowed = False
         if not allowed:
             cure = f". {did_you_mean(value, self.names)}" if self.names else f"; give {self.wanted}."
             raise error(f"{name} is {value!r}{cure}")
+        return plain
 
 
 def one_of(names: Iterable[Any]) -> Rule:

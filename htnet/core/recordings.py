@@ -69,8 +69,10 @@ class Recording:
         refuse_type("name of a recording", self.name, str, "its name as a string")
         if not self.name.strip():
             raise InputError("A recording has no name. Fill the column 'recording'.")
-        optional(real(gt=0)).check(f"fps of the recording {self.name!r}", self.fps)
-        optional(whole()).check(f"frames of the recording {self.name!r}", self.frames)
+        fps = optional(real(gt=0)).check(f"fps of the recording {self.name!r}", self.fps)
+        object.__setattr__(self, "fps", None if fps is None else float(fps))
+        frames = optional(whole()).check(f"frames of the recording {self.name!r}", self.frames)
+        object.__setattr__(self, "frames", frames)
         for field in ("dataset", "subject"):
             refuse_type(f"{field} of the recording {self.name!r}", getattr(self, field), str, "its name as a string")
         object.__setattr__(self, "events", event_tuple(self.events, f"events of the recording {self.name!r}"))

@@ -115,12 +115,12 @@ def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ..
         The folds, named fold-1, fold-2, ...
 
     Raises:
-        InputError: ``folds`` is below 2.
+        InputError: ``folds`` is below 2, or ``seed`` is not a whole number.
         ManifestError: there are fewer subjects than folds, samples have no subject or label, or two subjects share a
             file.
     """
     check_manifest(manifest)
-    whole(ge=2).check("folds", folds)
+    folds, seed = whole(ge=2).check("folds", folds), whole(ge=None).check("seed", seed)
     members = _by_subject(manifest, range(len(manifest)))
     if len(members) < folds:
         raise ManifestError(
@@ -186,12 +186,12 @@ def hold_out_subjects(
         Indices of the samples that remain and of those held out, both in the order of ``indices``.
 
     Raises:
-        InputError: ``fraction`` is not between 0 and 1.
+        InputError: ``fraction`` is not between 0 and 1, or ``seed`` is not a whole number.
         ManifestError: samples have no subject, two subjects share a file, an index does not exist, or no data set has
             two subjects.
     """
     check_manifest(manifest)
-    real(gt=0, lt=1).check("fraction", fraction)
+    fraction, seed = real(gt=0, lt=1).check("fraction", fraction), whole(ge=None).check("seed", seed)
     chosen = sample_indices(indices)
     check_indices(chosen, manifest)
     of_dataset = defaultdict(list)

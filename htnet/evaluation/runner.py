@@ -22,6 +22,7 @@ from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
+from htnet.core.fields import whole
 from htnet.core.optional import usable_device
 from htnet.core.parallel import one_thread
 from htnet.core.paths import as_path
@@ -175,7 +176,10 @@ def kfold(*args: Any, folds: int = 5, fold_seed: int = 0, **options: Any) -> Los
     """
     given = inspect.signature(loso).bind(*args, **options)
     given.apply_defaults()
-    described = {"folds": folds, "fold_seed": fold_seed}
+    described = {
+        "folds": whole(ge=2).check("folds", folds),
+        "fold_seed": whole(ge=None).check("fold_seed", fold_seed),
+    }
     return _evaluate("fold", partial(k_folds, folds=folds, seed=fold_seed), **given.arguments, described=described)
 
 

@@ -20,6 +20,7 @@ from htnet.core.errors import (
 )
 from htnet.core.fields import whole
 from htnet.core.hints import how, name_hint
+from htnet.core.ownership import is_ours
 from htnet.core.registry import MODELS, WEIGHTS
 from htnet.core.types import PreprocessSpec
 from htnet.models.base import EmotionModel, with_settings
@@ -108,7 +109,7 @@ def register_model(
         return decorate
     if not (isinstance(model_class, type) and issubclass(model_class, EmotionModel)):
         raise ModelError(f"{model_class!r} is not a model class; derive it from htnet.models.EmotionModel.")
-    if not model_class.__module__.startswith("htnet."):
+    if not is_ours(model_class):
         _refuse_taken(name, model_class)
     elif MODELS.has(name):
         raise DuplicateModelError(f"A model named {name!r} is registered already. Choose another name.")
@@ -266,14 +267,13 @@ def defining_module(architecture: str) -> str:
         architecture: class name, as ``type(model).__name__``.
     """
     entry = _by_class(MODELS.added()).get(architecture)
-    module = "" if entry is None else entry.model_class.__module__
-    return "" if module.startswith("htnet.") else module
+    return "" if entry is None or is_ours(entry.model_class) else entry.model_class.__module__
 
 
 def own_models() -> frozenset[type[EmotionModel]]:
     """The registered classes that are not part of htnet. A class that is defined again is another one."""
     classes = {entry.model_class for entry in MODELS.added().values()}
-    return frozenset(found for found in classes if not found.__module__.startswith("htnet."))
+    return frozenset(found for found in classes if not is_ours(found))
 
 
 def model_code(architecture: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import InputError, ModelError
-from htnet.core.fields import whole
+from htnet.core.fields import native, whole
 from htnet.core.types import Float64Array
 from htnet.models.base import EmotionModel
 from htnet.models.single_input import evaluating, one_input
@@ -164,6 +164,8 @@ def _class(model: EmotionModel, x: Tensor, more: dict[str, Tensor], target: int 
         raise ModelError(f"{model.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
     with torch.no_grad():
         scores = model(x, **more)[0].double()
+    # argmax of NumPy and PyTorch gives numbers of their own types.
+    target = target.item() if isinstance(target, Tensor) and target.numel() == 1 else native(target)
     if target is None:
         k = int(scores.argmax())
     elif isinstance(target, str) and target in model.labels:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from htnet.core.arrays import plain_array, real_array
 from htnet.core.errors import FrameError, InputError, LandmarkError
-from htnet.core.fields import real
+from htnet.core.fields import native, real
 from htnet.core.types import (
     TEMPLATE_28,
     TEMPLATE_SIZE,
@@ -275,6 +275,7 @@ def _crop(box: Sequence[float] | None, margin: float) -> tuple[float, float, flo
 
 def _shape(size: int | tuple[int, int], width: float, height: float) -> tuple[int, int]:
     """(height, width) in px of the aligned face."""
+    size = native(size)
     sides = size if isinstance(size, tuple) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int) and side >= 4 for side in sides):
         raise InputError(f"size is {size!r}; give a whole number of px, 4 or more, or two: (height, width).")

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.core.errors import InputError, VideoError
-from htnet.core.fields import optional, real
+from htnet.core.fields import native, optional, real
 from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
 from htnet.preprocess.video import readers
@@ -197,6 +197,7 @@ def camera_stream(
         VideoError: there is no such camera.
         InputError: ``number`` or ``seconds`` is impossible.
     """
+    number = native(number)
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise InputError(f"The camera is {number!r}; give its number, 0 or more.")
     optional(real(gt=0)).check("seconds", seconds)

@@ -3,15 +3,23 @@
 import json
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
+import htnet
 from htnet.core.errors import InputError, ModelError, RecipeError, SpecError
 from htnet.core.fields import Checked, checked, each, flag, one_of, optional, real, whole
-from htnet.core.types import PreprocessSpec
-from htnet.models import ModelConfig, get_entry
+from htnet.core.recordings import Recording
+from htnet.core.types import EMOTIONS, PreprocessSpec
+from htnet.data import Manifest, Sample, hold_out_subjects, k_folds
+from htnet.models import ModelConfig, get_entry, integrated_gradients
+from htnet.preprocess import compute_flow, open_video
+from htnet.preprocess.landmarks.base import check_several
 from htnet.training import Recipe
+from tests.support.videos import numbered_video
 
 
 @pytest.mark.parametrize(
@@ -88,3 +96,39 @@ def test_numbers_of_numpy_are_stored_as_those_of_python():
         ModelConfig(num_classes=np.int64(-1))
     with pytest.raises(RecipeError, match=r"epochs is 2\.5; give a whole number"):
         Recipe(epochs=np.float64(2.5))
+
+
+def test_arguments_may_be_numbers_of_numpy():
+    """Arguments are often entries of an array, or the result of argmax."""
+    data = Manifest(tuple(Sample(str(i), "a", f"s{i % 6}", label=EMOTIONS[i % 3]) for i in range(12)))
+    assert k_folds(data, np.int64(3), np.int16(1)) == k_folds(data, 3, 1)
+    assert hold_out_subjects(data, range(12), np.float32(0.5), np.int8(1)) == hold_out_subjects(data, range(12), 0.5, 1)
+    model, images = htnet.create_model("ststnet").eval(), 255 * torch.rand(1, 3, 28, 28)
+    plain = integrated_gradients(model, images[0], target=2, steps=4).values
+    for target in (np.int64(2), torch.tensor(2), torch.tensor([2])):
+        np.testing.assert_array_equal(
+            integrated_gradients(model, images[0], target=target, steps=np.int32(4)).values, plain
+        )
+    face = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    parameters = [{"iterations": number} for number in (2, np.int64(2))]
+    first, second = (compute_flow(face, face[::-1].copy(), "farneback", given).uv for given in parameters)
+    np.testing.assert_array_equal(first, second)
+    check_several(np.int64(2))
+
+
+@pytest.mark.parametrize("number", [np.float32(25), np.int64(25), Fraction(25)])
+def test_rates_may_be_any_real_number(number, tmp_path):
+    """A rate is written to JSON with the result."""
+    numbered_video(tmp_path / "clip.avi", 6)
+    video = open_video(tmp_path / "clip.avi", fps=number, to_frame=np.int64(3))
+    assert (type(video.fps), type(video.to_frame)) == (float, int)
+    assert type(Recording("r", (), fps=number, frames=np.int32(10)).fps) is float
+
+
+@pytest.mark.parametrize("seed", [1.0, "1", None, True])
+def test_a_seed_of_folds_is_a_whole_number(seed):
+    data = Manifest(tuple(Sample(str(i), "a", f"s{i % 6}", label=EMOTIONS[i % 3]) for i in range(12)))
+    with pytest.raises(InputError, match="seed is .*; give a whole number"):
+        k_folds(data, 3, seed)
+    with pytest.raises(InputError, match="seed is .*; give a whole number"):
+        hold_out_subjects(data, range(12), 0.5, seed)

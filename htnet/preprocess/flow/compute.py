@@ -12,7 +12,7 @@ import torch
 
 from htnet.core.arrays import plain_array, refuse_masked
 from htnet.core.errors import FlowError, FrameError, InputError, refuse_type, refuse_unknown
-from htnet.core.fields import whole
+from htnet.core.fields import native, whole
 from htnet.core.files import check_outputs, write_bytes
 from htnet.core.paths import as_path
 from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
@@ -56,7 +56,7 @@ def _settings(given: Mapping[str, float], known: Mapping[str, tuple[float, float
     refuse_unknown(given, known, f"{what} parameter", InputError)
     settings: dict[str, Any] = {name: default for name, (default, _, _) in known.items()}
     for name, value in given.items():
-        default, low, high = known[name]
+        (default, low, high), value = known[name], native(value)
         whole = isinstance(default, int)
         valid = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
         if not valid or (whole and value != int(value)):

@@ -21,7 +21,8 @@ from htnet.core.errors import (
     did_you_mean,
     prefixed,
 )
-from htnet.core.fields import one_of
+from htnet.core.fields import native, one_of
+from htnet.core.ownership import is_ours
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
 
@@ -95,7 +96,7 @@ def found_by(find: Callable[..., Any], frame: Frame, sample: str, kind: type[Poi
     """
     owner = getattr(find, "__self__", find)
     name = getattr(owner, "__qualname__", type(owner).__qualname__)
-    if not (callable(find) and type(owner).__module__.startswith("htnet.")):
+    if not (callable(find) and is_ours(type(owner))):
         _check_call(find, name)
         frame = replace(frame, pixels=frame.pixels.copy())
     found = find(frame, sample)
@@ -186,6 +187,7 @@ def check_several(several: str | int) -> None:
     Raises:
         InputError: the value is refused.
     """
+    several = native(several)
     number = isinstance(several, int) and not isinstance(several, bool)
     if not (several >= 1 if isinstance(several, int) and number else several in SEVERAL):
         raise InputError(
@@ -210,7 +212,7 @@ def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple
     """
     x, _, width, height = real_array(boxes, "Boxes of faces", LandmarkError, dtype=np.float64).reshape(-1, 4).T
     from_left = np.argsort(x + width / 2, kind="stable").tolist()
-    count = len(from_left)
+    count, several = len(from_left), native(several)
     if isinstance(several, int):
         if several > count:
             faces = "There is one face" if count == 1 else f"There are {count} faces"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, InputError, VideoError, cause
-from htnet.core.fields import optional, real, whole
+from htnet.core.fields import native, optional, real, whole
 from htnet.core.files import IMAGES
 from htnet.core.hints import hint
 from htnet.core.limits import VIDEO_FRAMES
@@ -314,7 +314,7 @@ def open_video(
         InputError: a setting is impossible, or two contradict each other.
         MissingExtraError: PyAV is requested and not installed.
     """
-    optional(real(gt=0)).check("fps", fps)
+    fps = _rate(fps)
     _check_part(from_frame, to_frame, from_time, to_time)
     path = as_path(source, "The video")
     if os.path.isdir(path):
@@ -329,8 +329,15 @@ def open_video(
         video = _open_file(path, fps, reader)
     else:
         raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}")
-    video = replace(video, from_frame=from_frame or 0, to_frame=to_frame, from_time=from_time, to_time=to_time)
+    part = {"from_frame": from_frame or 0, "to_frame": to_frame, "from_time": from_time, "to_time": to_time}
+    video = replace(video, **{name: native(value) for name, value in part.items()})
     return _checked_folder(replace(video, bit_depth=bit_depth)) if video.paths else video
+
+
+def _rate(fps: float | None) -> float | None:
+    """Frames per second as a float, which JSON can store; numbers of NumPy and fractions are accepted."""
+    checked = optional(real(gt=0)).check("fps", fps)
+    return None if checked is None else float(checked)
 
 
 def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
