@@ -191,6 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.seeds < 1:
         parser.error(f"--seeds is {args.seeds}; give 1 or more")
+    if args.workers < 1:
+        parser.error(f"--workers is {args.workers}; give 1 or more")
+    if args.hours is not None and not args.hours > 0:
+        parser.error(f"--hours is {args.hours:g}; give a number above 0, or --estimate to train nothing")
     try:
         if not args.table:
             _train_all(args)

@@ -27,6 +27,14 @@ def test_rows_name_models_and_recipes_that_there_are():
     assert all(len(row.published.scores) == 4 for row in ROWS.values() if row.published)
 
 
+@pytest.mark.parametrize("words", [["--hours", "0"], ["--hours", "nan"], ["--hours", "2", "--workers", "0"]])
+def test_limits_that_would_mean_no_limit_are_refused(words, monkeypatch, capsys):
+    monkeypatch.setattr(leaderboard, "_train_all", lambda args: pytest.fail("it trained"))
+    with pytest.raises(SystemExit, match="2"):
+        leaderboard.main(words)
+    assert f"{words[-2]} is {words[-1]}; give" in capsys.readouterr().err
+
+
 def answers(rng, people, right):
     truth = rng.integers(3, size=len(people))
     lines = {}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.arrays import check_rows, is_missing, plain_array
+from htnet.core.arrays import check_rows, is_missing, plain_array, real_array
 from htnet.core.errors import InputError
 from htnet.core.fields import native, whole
 from htnet.core.lazy import loading
@@ -283,15 +285,56 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
         chances = self.predict_proba(X)  # first, because it raises an error if the estimator is not fitted
         return np.asarray(self.classes_[chances.argmax(1)])
 
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:  # noqa: N803
+        """Accuracy on images with known classes.
+
+        Args:
+            X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`.
+            y: (N,) classes. Images of classes that the training lacked count as wrong.
+            sample_weight: (N,) weights of the images, 0 or more; by default, all count equally.
+
+        Raises:
+            InputError: see `fit`; or the rows of pandas objects are in different orders, ``y`` has none of the trained
+                classes or spells one differently, or the weights are impossible.
+        """
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        found = self.predict(X)
+        labels = _class_labels(y)
+        if len(labels) != len(found):
+            raise InputError(f"X has {len(found)} images, but y has {len(labels)} classes. Give one class per image.")
+        self._check_known(labels)
+        right = np.array([one == other for one, other in zip(found.tolist(), labels.tolist(), strict=True)])
+        if sample_weight is None:
+            return float(right.mean())
+        weights = real_array(sample_weight, "sample_weight", cure="one weight per image", dtype=np.float64)
+        if weights.shape != right.shape or not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+            raise InputError(
+                f"sample_weight has the shape {weights.shape}, or weights that are negative, not finite or all 0. Give "
+                f"({len(right)},) weights of 0 or more, one per image."
+            )
+        return float(np.average(right, weights=weights))
+
+    def _check_known(self, labels: np.ndarray[Any, Any]) -> None:
+        """Refuse classes of a test set that seem to be those of the training under other names."""
+        known, given = self.classes_.tolist(), np.unique(labels).tolist()
+        if not set(known) & set(given):
+            raise InputError(
+                f"y has none of the classes that the classifier was trained on, {', '.join(map(repr, known))}, but for "
+                f"example {given[0]!r}. Give y with the names of the training."
+            )
+        _check_spellings([name for name in (*known, *given) if isinstance(name, str)])
+
 
 def flow_rows(images: npt.ArrayLike) -> ByteArray:
     """Flow images (N, 28, 28, 3) uint8, from flattened rows or images.
 
     Raises:
-        InputError: another shape, no images, or values outside 0 to 255 or all within 0 to 1.
+        InputError: another shape, no images, values outside 0 to 255 or all within 0 to 1, or a table whose numbered
+            columns are in another order.
     """
     if hasattr(images, "toarray"):
         raise InputError("X is a sparse matrix; give X.toarray().")
+    _check_columns(images)
     found = plain_array(images, "X has")
     if found.ndim == 2 and found.shape[1] == VALUES:
         found = found.reshape(-1, TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
@@ -331,12 +374,35 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
             raise InputError(f"y has {value!r}, which is not a class. {cure}")
     if labels.dtype == object and len({isinstance(value, str) for value in labels}) > 1:
         raise InputError(f"y mixes names and numbers. {cure}")
+    _check_spellings([name for name in labels.tolist() if isinstance(name, str)])
+    return labels
+
+
+def _check_spellings(names: Sequence[str]) -> None:
     spellings: dict[str, str] = {}
-    for name in sorted({name for name in labels.tolist() if isinstance(name, str)}):
+    for name in sorted(set(names)):
         other = spellings.setdefault(" ".join(name.casefold().split()), name)
         if other != name:
             raise InputError(f"y has the classes {other!r} and {name!r}, which differ only in case or blanks. Use one.")
-    return labels
+
+
+def _check_columns(images: object) -> None:
+    """Refuse a table whose columns are numbered, but not in the order of the numbers, as after sorting by name.
+
+    Raises:
+        InputError: the numbers at the ends of the columns' names are not in order.
+    """
+    names = [str(name) for name in getattr(images, "columns", ())]
+    ends = [re.search(r"\d+$", name) for name in names]
+    numbers = [int(end[0]) for end in ends if end]
+    if len(numbers) != len(names) or len(set(numbers)) != len(names):
+        return
+    for place, (one, other) in enumerate(pairwise(numbers)):
+        if one > other:
+            raise InputError(
+                f"The columns of X are not in the order of the flow image: {names[place + 1]!r} is after "
+                f"{names[place]!r}. Sort them by the numbers in their names, which are those of the values in an image."
+            )
 
 
 def _seed_of(random_state: Any) -> int:

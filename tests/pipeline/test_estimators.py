@@ -216,6 +216,58 @@ def test_rows_of_pandas_in_another_order_are_refused(data):
         HTNetClassifier().fit(rows, labels.astype("string").where(labels.index != 0))
 
 
+def test_the_score_is_the_accuracy(data):
+    images, labels = images_of(data), np.array([s.label[0] for s in data])  # n, p, s
+    classifier = HTNetClassifier("ststnet", epochs=1).fit(images, labels)
+    right = classifier.predict(images) == labels
+    assert classifier.score(images, labels) == right.mean()
+    weights = np.arange(24) + 1
+    assert classifier.score(images, labels, weights) == pytest.approx((right * weights).sum() / weights.sum())
+    absent = np.where(np.arange(24) < 20, "d", labels)  # a class that the training lacked
+    assert classifier.score(images, absent) == right[20:].sum() / 24
+    for other, message in (
+        (labels[:5], "24 images, but y has 5 classes"),
+        ([k % 3 for k in range(24)], "y has none of the classes .* 'n', 'p', 's', but for example 0"),
+        (np.where(labels == "n", "N", labels), "'N' and 'n', which differ only in case"),
+        ([None] * 24, "None, which is not a class"),
+    ):
+        with pytest.raises(InputError, match=message):
+            classifier.score(images, other)
+    for given in (np.ones(3), -np.ones(24), np.zeros(24), ["a"] * 24):
+        with pytest.raises(InputError, match="sample_weight"):
+            classifier.score(images, labels, given)
+
+
+def test_scores_of_pandas_rows_in_another_order_are_refused(data):
+    pandas = pytest.importorskip("pandas")
+    images = images_of(data)
+    rows = pandas.DataFrame(images.reshape(len(images), -1))
+    labels = pandas.Series([sample.label for sample in data])
+    classifier = HTNetClassifier("ststnet", epochs=1).fit(rows, labels)
+    for x, y, weights in (
+        (rows, labels.iloc[::-1], None),
+        (rows.iloc[::-1], labels, None),
+        (rows, labels, labels[::-1]),
+    ):
+        with pytest.raises(InputError, match="in different orders"):
+            classifier.score(x, y, weights)
+
+
+@pytest.mark.parametrize("named", ["", "flowimages"])
+def test_columns_in_another_order_are_refused(data, named):
+    pandas = pytest.importorskip("pandas")
+    images = images_of(data).reshape(24, -1)
+    rows = pandas.DataFrame(images, columns=[f"{named}{k}" for k in range(2352)])
+    np.testing.assert_array_equal(FlowCells().fit_transform(rows), FlowCells().fit_transform(images))
+    as_text = rows[sorted(rows.columns)]  # 0, 1, 10, 100, 1000, ...
+    for estimator in (FlowCells(), HTNetFeatures("synthetic-mlp"), HTNetClassifier("ststnet", epochs=1)):
+        with pytest.raises(InputError, match=f"'{named}101' is after '{named}1009'. Sort them by the numbers"):
+            estimator.fit(as_text, [s.label for s in data])
+        estimator.fit(rows, [s.label for s in data])
+        with pytest.raises(InputError, match="not in the order of the flow image"):
+            (getattr(estimator, "transform", None) or estimator.predict)(rows[rows.columns[::-1]])
+
+
 def test_spellings_of_one_class_are_refused(data):
     labels = [sample.label for sample in data]
     labels[0] = labels[0].upper()
