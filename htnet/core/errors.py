@@ -149,6 +149,24 @@ class OpenCVError(HtnetError, ImportError):
     """OpenCV cannot be imported or is incomplete, for example after two builds were installed over each other."""
 
 
+def refuse_columns(pairs: object, names: tuple[str, str], error: type[HtnetError] = InputError) -> None:
+    """Raise ``error`` if two lists were given, such as all onsets and all apexes, in place of a list of pairs.
+
+    Two lists of two entries look like two pairs. A tuple of two lists is refused; a list of lists is a list of pairs.
+
+    Args:
+        pairs: the argument.
+        names: names of the two lists, for the message.
+        error: the exception type to raise.
+    """
+    if isinstance(pairs, tuple) and len(pairs) == 2 and all(isinstance(one, list) and len(one) == 2 for one in pairs):
+        first, second = names
+        raise error(
+            f"Two lists were given, which may be {first} and {second} or two pairs. Give list(zip({first}, {second})), "
+            "or a list of tuples."
+        )
+
+
 def refuse_type(
     name: str, value: object, kind: type | tuple[type, ...], cure: str, error: type[HtnetError] = InputError
 ) -> None:

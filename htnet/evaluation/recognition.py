@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_columns
 from htnet.evaluation.metrics import accuracy, confusion_matrix, uar, uf1
 
 
@@ -110,6 +110,7 @@ def _pairs(pairs: object) -> list[tuple[str | None, str | None]]:
     given: Any = pairs
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise InputError(f"pairs is {given!r}; list (annotated, predicted) emotion of each true positive.")
+    refuse_columns(given, ("annotated", "predicted"))
     found = list(given)
     for number, pair in enumerate(found):
         names = pair if isinstance(pair, (tuple, list, np.ndarray)) else ()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.errors import InputError, refuse_type
+from htnet.core.errors import InputError, refuse_columns, refuse_type
 from htnet.core.types import Landmarks
 from htnet.data import Manifest, Sample
 from htnet.preprocess import FrameSource
@@ -49,6 +49,7 @@ def checked_pairs(
     """
     if isinstance(pairs, (str, PathLike, np.ndarray)) or not isinstance(pairs, Iterable):
         raise InputError("pairs must be a list of (onset, apex), such as [(onset, apex)]; for one use Predictor.pair.")
+    refuse_columns(pairs, ("onsets", "apexes"))
     known = len(pairs) if isinstance(pairs, Sized) else None
     if isinstance(pairs, Sequence):
         for number, one in enumerate(pairs):

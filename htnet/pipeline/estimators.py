@@ -13,11 +13,12 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.arrays import check_rows, is_missing, plain_array, real_array
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_columns
 from htnet.core.fields import native, whole
 from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
+from htnet.core.warn import warn_user
 from htnet.models import EmotionModel
 from htnet.preprocess import FlowPreprocessor, FrameSource
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
@@ -88,6 +89,7 @@ class FlowImages(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Warns:
             UserWarning: there are reasons to doubt some images, see `htnet.preprocess.FlowPreprocessor`.
         """
+        refuse_columns(X, ("onsets", "apexes"))
         pairs = list(X)
         if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in pairs):
             cure = "Give list(zip(onsets, apexes)); the columns of a table are its onsets and apexes."
@@ -294,8 +296,11 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
             sample_weight: (N,) weights of the images, 0 or more; by default, all count equally.
 
         Raises:
-            InputError: see `fit`; or the rows of pandas objects are in different orders, ``y`` has none of the trained
-                classes or spells one differently, or the weights are impossible.
+            InputError: see `fit`; or the rows of pandas objects are in different orders, ``y`` has numbers for names or
+                spells a trained class differently, or the weights are impossible.
+
+        Warns:
+            UserWarning: ``y`` has none of the trained classes.
         """
         check_rows(X=X, y=y, sample_weight=sample_weight)
         found = self.predict(X)
@@ -317,12 +322,17 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
     def _check_known(self, labels: np.ndarray[Any, Any]) -> None:
         """Refuse classes of a test set that seem to be those of the training under other names."""
         known, given = self.classes_.tolist(), np.unique(labels).tolist()
-        if not set(known) & set(given):
-            raise InputError(
-                f"y has none of the classes that the classifier was trained on, {', '.join(map(repr, known))}, but for "
-                f"example {given[0]!r}. Give y with the names of the training."
-            )
         _check_spellings([name for name in (*known, *given) if isinstance(name, str)])
+        if set(known) & set(given):
+            return
+        text = (
+            f"y has none of the classes that the classifier was trained on, {', '.join(map(repr, known))}, but for "
+            f"example {given[0]!r}."
+        )
+        if isinstance(known[0], str) != isinstance(given[0], str):
+            raise InputError(f"{text} Give y with the names of the training.")
+        # A fold of cross-validation may hold only a class that the others lack.
+        warn_user(f"{text} All images count as wrong.")
 
 
 def flow_rows(images: npt.ArrayLike) -> ByteArray:

@@ -18,7 +18,8 @@ from sklearn.utils import estimator_checks
 import htnet
 from htnet.core.errors import FrameError, InputError, MissingExtraError
 from htnet.data import Manifest
-from htnet.pipeline import embed
+from htnet.evaluation.recognition import recognize
+from htnet.pipeline import Predictor, embed
 from htnet.preprocess import FlowPreprocessor
 from htnet.sklearn import FlowCells, FlowImages, HTNetClassifier, HTNetFeatures
 from htnet.training import get_recipe, load_flow_set, predict_set, spec_for, train_model
@@ -233,6 +234,8 @@ def test_the_score_is_the_accuracy(data):
     ):
         with pytest.raises(InputError, match=message):
             classifier.score(images, other)
+    with pytest.warns(UserWarning, match="y has none of the classes .* but for example 'd'"):
+        assert classifier.score(images, ["d"] * 24) == 0
     for given in (np.ones(3), -np.ones(24), np.zeros(24), ["a"] * 24):
         with pytest.raises(InputError, match="sample_weight"):
             classifier.score(images, labels, given)
@@ -322,3 +325,16 @@ def test_a_table_of_pairs_is_refused_with_the_cure():
     for given in (table, {"onset": ["a.png"], "apex": ["b.png"]}, ("a.png", "b.png")):
         with pytest.raises(InputError, match=r"not a pair of two frames\. Give list\(zip\(onsets, apexes\)\)"):
             FlowImages("template").transform(given)
+
+
+@pytest.mark.parametrize("function", ["FlowImages", "pairs", "iter_pairs", "recognize"])
+def test_two_lists_in_place_of_pairs_are_refused(function):
+    """Two onsets and two apexes would be read as a pair of onsets and one of apexes."""
+    call = {
+        "FlowImages": FlowImages("template").transform,
+        "pairs": Predictor(htnet.load_pretrained("synthetic"), landmarks="template").pairs,
+        "iter_pairs": Predictor(htnet.load_pretrained("synthetic"), landmarks="template").iter_pairs,
+        "recognize": lambda pairs: recognize(pairs, ("a", "b")),
+    }[function]
+    with pytest.raises(InputError, match=r"may be .* and .* or two pairs\. Give list\(zip\("):
+        call((["a", "b"], ["b", "a"]))
