@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from htnet.core.doubts import warn_doubts
-from htnet.core.errors import ManifestError
+from htnet.core.errors import InputError, ManifestError
 from htnet.core.types import PreprocessSpec
 from htnet.data.layouts import open_data
 from htnet.data.manifest import Manifest
@@ -84,6 +85,13 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
         return len(self.manifest)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        try:
+            operator.index(index)
+        except TypeError:
+            raise InputError(
+                f"The index is {index!r}; give one whole number. For several samples, use "
+                "torch.utils.data.Subset(dataset, indices)."
+            ) from None
         sample = self.manifest.samples[index]
         made = self._reader(sample)
         if fault := degenerate(sample, made):

@@ -32,6 +32,14 @@ def manifest(folder):
     return MicroExpressionDataset(folder, WHOLE).manifest
 
 
+@pytest.mark.parametrize("index", [slice(0, 2), [0, 1], 1.0, "s0"])
+def test_an_index_is_one_whole_number(manifest, index):
+    data = MicroExpressionDataset(manifest, WHOLE, "template")
+    with pytest.raises(InputError, match=r"give one whole number.*Subset\(dataset, indices\)"):
+        data[index]
+    assert data[np.int64(-1)]["sample"] == data[torch.tensor(5)]["sample"] == "s5"
+
+
 def halved(image):
     return image / 2
 
