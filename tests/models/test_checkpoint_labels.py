@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from htnet.core.errors import CheckpointError
 from htnet.hub import load_pretrained
 from htnet.models import convert_checkpoint, convert_state, create_model
+from tests.models.test_checkpoints import STATES
 
 ORDER = ("surprise", "negative", "positive")
 
@@ -96,3 +97,16 @@ def test_the_command_and_the_card_say_where_labels_come_from(state, more, words,
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "w" / "README.md").read_text("utf-8")
     assert load_pretrained(tmp_path / "w").labels == labels
+
+
+@pytest.mark.parametrize("name", ["DualStreamHTNet", "MHSSAGCN"])
+def test_the_command_and_the_card_say_that_heads_are_assumed(name, tmp_path, capsys):
+    from htnet.cli import main
+
+    state, _ = STATES[name]
+    torch.save(state, tmp_path / "s.pth")
+    said = "; 4 attention heads assumed, as published"
+    for words, expected in (((), True), (("--heads", "4", "--overwrite"), False)):
+        assert main(["convert", str(tmp_path / "s.pth"), str(tmp_path / "w"), *words]) in (0, None)
+        assert (said in capsys.readouterr().out) is expected
+        assert (said in (tmp_path / "w" / "README.md").read_text("utf-8")) is expected

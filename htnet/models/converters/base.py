@@ -34,6 +34,7 @@ class Converter:
         spec: preprocessing of the published model, except its size.
         model_class: our model.
         publish: builds the published state dict from our model; None if that is not possible.
+        assumed_heads: number of attention heads that is assumed if none is given; None if ``convert`` refuses then.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Converter:
     spec: PreprocessSpec = WHOLE_FACE
     model_class: type[EmotionModel] = EmotionModel
     publish: Callable[[Any], State] | None = None
+    assumed_heads: int | None = None
 
 
 #: Converters by the kind of checkpoint.
@@ -59,6 +61,7 @@ def register_converter(
     applies: Callable[[Mapping[str, Any]], bool] | None = None,
     spec: PreprocessSpec = WHOLE_FACE,
     publish: Callable[[Any], State] | None = None,
+    assumed_heads: int | None = None,
 ) -> Callable[[C], C]:
     """Decorator that registers a converter for `htnet.models.convert_state`.
 
@@ -71,7 +74,7 @@ def register_converter(
     def decorate(convert: C) -> C:
         if CONVERTERS.has(kind):
             raise CheckpointError(f"A converter of {kind!r} is registered already. Give this one another kind.")
-        CONVERTERS.add(kind, Converter(kind, mark, convert, beside, applies, spec, model_class, publish))
+        CONVERTERS.add(kind, Converter(kind, mark, convert, beside, applies, spec, model_class, publish, assumed_heads))
         return convert
 
     return decorate

@@ -53,13 +53,15 @@ def convert_state(
 def _converted(
     content: Any, heads: int | None, key: str | None, labels: Sequence[str] | None
 ) -> tuple[EmotionModel, str]:
-    """The model, and a text that states the source of its class names."""
+    """The model, and a text that states the source of its class names, and what was assumed."""
     clean = find_state(content, marks(), key)
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
             model = converter.convert(clean, heads)
             model.preprocess_spec = replace(converter.spec, size=model.config.image_size)
             model.labels, told = _labels_of(model, content, labels)
+            if heads is None and converter.assumed_heads is not None:
+                told += f"; {converter.assumed_heads} attention heads assumed, as published"
             return model, told
     raise CheckpointError(refusal(clean, list(marks()), all_kinds()))
 

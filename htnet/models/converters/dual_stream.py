@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.converters.base import check_keys, fitting_heads, load_into, need, register_converter
+from htnet.models.converters.base import PUBLISHED_HEADS, check_keys, fitting_heads, load_into, need, register_converter
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet
 
 KIND = "dual-stream HTNet"
@@ -18,7 +18,7 @@ MARK = "appearance.proj.weight"
 _WITHOUT_EFFECT = "motion.attn.fc.bias"
 
 
-@register_converter(KIND, MARK, DualStreamHTNet)
+@register_converter(KIND, MARK, DualStreamHTNet, assumed_heads=PUBLISHED_HEADS)
 def convert_dual_stream(state: Mapping[str, Tensor], heads: int | None = None) -> DualStreamHTNet:
     """Convert a published state dict into our model, in eval mode, float32.
 

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.converters.base import State, check_keys, fitting_heads, load_into, need, register_converter
+from htnet.models.converters.base import (
+    PUBLISHED_HEADS,
+    State,
+    check_keys,
+    fitting_heads,
+    load_into,
+    need,
+    register_converter,
+)
 from htnet.models.converters.htnet import IN_BLOCK
 from htnet.models.mhssa_gcn import AT_LANDMARKS, MHSSAGCN, REGIONS, MHSSAGCNConfig
 
@@ -38,7 +46,7 @@ def published_names(intra_depth: int, gcn_layers: int) -> dict[str, str]:
     return names
 
 
-@register_converter(KIND, MARK, MHSSAGCN, spec=AT_LANDMARKS)
+@register_converter(KIND, MARK, MHSSAGCN, spec=AT_LANDMARKS, assumed_heads=PUBLISHED_HEADS)
 def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> MHSSAGCN:
     """Convert a published state dict into our model, in eval mode, float32.
 
