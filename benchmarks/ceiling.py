@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from benchmarks.ceiling_learners import (
@@ -283,9 +284,15 @@ def agreement(data: Composite, out: Path) -> dict[str, Any]:
     }
 
 
+def _in_development(data: Composite) -> npt.NDArray[np.bool_]:
+    """(N,), whether the person of each sample is in the development half."""
+    half = half_of("development")
+    return np.array([who(*person.split("/", 1)) in half for person in data.people])
+
+
 def _by_half(data: Composite, answers: Ints) -> dict[str, float]:
     """UF1 on all, on both halves of the people, and on each data set."""
-    chosen = np.array([who(*person.split("/", 1)) in half_of("development") for person in data.people])
+    chosen = _in_development(data)
     return {
         "full": round(uf1(data.truth, answers), 4),
         "development": round(uf1(data.truth[chosen], answers[chosen]), 4),
@@ -312,16 +319,18 @@ def best_ensemble(data: Composite, chances: dict[str, Floats]) -> dict[str, Any]
     }
     if not tried:
         return None
-    scores = {names: _by_half(data, answers) for names, answers in tried.items()}
-    best = max(scores, key=lambda names: (scores[names]["development"], -len(names)))
-    equal = [found["full"] for found in scores.values() if found["development"] == scores[best]["development"]]
+    chosen = _in_development(data)
+    truth = data.truth[chosen]
+    scores = {names: round(uf1(truth, answers[chosen]), 4) for names, answers in tried.items()}
+    best = max(scores, key=lambda names: (scores[names], -len(names)))
+    equal = [round(uf1(data.truth, tried[names]), 4) for names, found in scores.items() if found == scores[best]]
     alone = {name: own.argmax(1) for name, own in chances.items()}
     single = max(alone, key=lambda name: uf1(data.truth, alone[name]))
     return {
         "rows": list(best),
         "tried": len(tried),
         "as_good": {"count": len(equal) - 1, "full": [min(equal), max(equal)]},
-        **scores[best],
+        **_by_half(data, tried[best]),
         "beside_one": {"row": single, **_beside(data, tried[best], alone[single])},
     }
 
