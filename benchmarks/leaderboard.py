@@ -4,13 +4,15 @@
 interrupted; each row is written to ``benchmarks/results/leaderboard`` when it is done. ``--estimate`` tells first how
 many hours each row takes, ``--hours`` leaves out longer ones, ``--seeds 1`` trains one seed of each, to which a later
 call adds the others, ``--table`` only rewrites the page. Rows that take more than three hours per seed leave out ten
-people only, who were drawn beforehand, and are in a table of their own.
+people only, who were drawn beforehand, and are in a table of their own. ``--keep-folds`` copies the finished folds of
+rows that lack seeds into the repository, so that a clone on another machine goes on with them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +37,8 @@ from htnet.models import create_model, get_entry
 from htnet.training import FlowSet, get_recipe, load_flow_set, train_model
 
 FOLDER = RESULTS / "leaderboard"
+#: Finished folds of rows that lack seeds, by row; a run whose folder is missing goes on with them.
+FOLDS = RESULTS / "leaderboard_folds"
 #: Folds of the composite set.
 SUBJECTS = 68
 
@@ -57,6 +61,9 @@ def estimate(row: Row, data: FlowSet) -> float:
 
 def train(row: Row, out: Path, options: dict[str, Any], seeds: int = SEEDS) -> dict[str, Any]:
     """Train so many seeds of a row, or what is missing of them, and return what is kept of it."""
+    kept, folder = FOLDS / row.name, out / row.name
+    if kept.is_dir() and not folder.exists():
+        shutil.copytree(kept, folder)
     result = loso(
         open_data(COMPOSITE),
         row.model,
@@ -188,6 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer in this call")
     parser.add_argument("--estimate", action="store_true", help="only measure and keep the hours of each row")
     parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
+    parser.add_argument(
+        "--keep-folds",
+        action="store_true",
+        help="only copy the finished folds of rows that lack seeds from --out into the repository",
+    )
     args = parser.parse_args(arguments)
     if args.seeds < 1:
         parser.error(f"--seeds is {args.seeds}; give 1 or more")
@@ -196,6 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.hours is not None and not args.hours > 0:
         parser.error(f"--hours is {args.hours:g}; give a number above 0, or --estimate to train nothing")
     try:
+        if args.keep_folds:
+            keep_folds(args.out)
+            return 0
         if not args.table:
             _train_all(args)
         write_page(FOLDER)
@@ -211,6 +226,22 @@ def _seeds_done(row: Row) -> float:
     if not path.is_file():
         return 0
     return float("inf") if row.model == "svm" else seeds_of(json.loads(path.read_text("utf-8")))
+
+
+def keep_folds(out: Path) -> None:
+    """Copy the finished folds of rows that lack seeds from the folder of the runs; remove those of complete rows."""
+    for row in ROWS.values():
+        done = _seeds_done(row) >= SEEDS
+        folds = sorted((out / row.name).glob("folds/seed-*/*.json"))
+        if done or folds:
+            shutil.rmtree(FOLDS / row.name, ignore_errors=True)
+        if done or not folds:
+            continue
+        for path in (out / row.name / "run.json", *folds):
+            copy = FOLDS / row.name / path.relative_to(out / row.name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        print(f"{row.name}: {len(folds)} folds kept", flush=True)
 
 
 def _train_all(args: argparse.Namespace) -> None:

@@ -188,6 +188,38 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
     assert "Not trained yet (hours of one processor for each seed): `flow_mlp-mixed`" in text
 
 
+def test_a_clone_goes_on_with_the_folds_that_were_kept(tmp_path, monkeypatch):
+    data = write_flow_set(tmp_path / "set", 4, 3)
+    row = ROWS["ststnet-default"]
+    quick = get_recipe("default", epochs=2)
+    monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
+    monkeypatch.setattr(leaderboard, "loso", lambda manifest, model, recipe, **o: loso(manifest, model, quick, **o))
+    monkeypatch.setattr(leaderboard, "FOLDS", tmp_path / "kept")
+    monkeypatch.setattr(leaderboard, "FOLDER", tmp_path / "rows")
+    options = {"workers": 1, "progress": False}
+    whole = leaderboard.train(row, tmp_path / "here", options, seeds=1)
+    folds = sorted((tmp_path / "here" / row.name / "folds" / "seed-0").glob("*.json"))
+    folds[0].unlink()  # as if it had been interrupted
+    assert leaderboard.main(["--keep-folds", "--out", str(tmp_path / "here")]) == 0
+    kept = tmp_path / "kept" / row.name
+    assert sorted(str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()) == [
+        *(f"folds/seed-0/{path.name}" for path in folds[1:]),
+        "run.json",
+    ]
+    when = (kept / "folds" / "seed-0" / folds[1].name).stat().st_mtime_ns
+    there = leaderboard.train(row, tmp_path / "there", options, seeds=1)
+    assert there["answers"] == whole["answers"]
+    found = tmp_path / "there" / row.name / "folds" / "seed-0" / folds[1].name
+    assert found.stat().st_mtime_ns == when, "the kept fold was trained again"
+    assert leaderboard.main(["--keep-folds", "--out", str(tmp_path / "elsewhere")]) == 0
+    assert kept.exists(), "a folder without the row says nothing about it"
+    (tmp_path / "rows").mkdir()
+    whole["answers"]["predicted"]["last"] |= {"1": "", "2": ""}  # all three seeds
+    (tmp_path / "rows" / f"{row.name}.json").write_text(json.dumps(whole), "utf-8")
+    assert leaderboard.main(["--keep-folds", "--out", str(tmp_path / "here")]) == 0
+    assert not kept.exists()
+
+
 def test_published_scores_are_compared_with_both_intervals():
     row = ROWS["ststnet-default"]
     uf1, uar = row.published.scores[0]
