@@ -267,8 +267,11 @@ def _train_all(args: argparse.Namespace) -> None:
         options = {"workers": args.workers, "engine": args.engine, "address": args.address, "progress": False}
         found = train_svm(row) if row.model == "svm" else train(row, args.out, options, args.seeds)
         found["minutes_of_this_call"] = round((time.perf_counter() - start) / 60, 2)
-        write_atomic(FOLDER / f"{row.name}.json", to_json(found))
         print(f"{row.name}: {json.dumps(found['protocols']['last']['mean']['full'])}", flush=True)
+        if row.model != "svm" and (done := _seeds_done(row)) > args.seeds:
+            print(f"{row.name}: not written, because the row has {done:.0f} seeds; they stay", flush=True)
+            continue
+        write_atomic(FOLDER / f"{row.name}.json", to_json(found))
 
 
 def _keep_hours(row: Row, hours: float) -> None:

@@ -220,6 +220,22 @@ def test_a_clone_goes_on_with_the_folds_that_were_kept(tmp_path, monkeypatch):
     assert not kept.exists()
 
 
+def test_fewer_seeds_do_not_replace_a_row(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(leaderboard, "FOLDER", tmp_path)
+    monkeypatch.setattr(leaderboard, "write_page", lambda folder: None)
+    monkeypatch.setattr(leaderboard, "train", lambda row, out, options, seeds: row_of(seeds))
+
+    def row_of(seeds):
+        predicted = {"last": dict.fromkeys(map(str, range(seeds)), "")}
+        return {"answers": {"predicted": predicted}, "protocols": {"last": {"mean": {"full": {"uf1": 0.5}}}}}
+
+    path = tmp_path / "ststnet-default.json"
+    for seeds, kept in ((2, 2), (1, 2), (3, 3)):
+        assert leaderboard.main(["ststnet-default", "--seeds", str(seeds)]) == 0
+        assert leaderboard_table.seeds_of(json.loads(path.read_text("utf-8"))) == kept
+        assert ("not written, because the row has 2 seeds" in capsys.readouterr().out) == (seeds == 1)
+
+
 def test_published_scores_are_compared_with_both_intervals():
     row = ROWS["ststnet-default"]
     uf1, uar = row.published.scores[0]
