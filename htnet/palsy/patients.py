@@ -30,15 +30,35 @@ _COLUMNS = frozenset(
 ) | {"mrn"}
 #: Columns that name a person or an image, by `person_key`.
 _UNSURE = frozenset({"id", "ids", "no", "nr", "num", "number", "name", "code"})
-#: Endings of names of files and folders of one patient: a side, a time, a task, a visit, a date, the number of a copy.
+#: What tells the pictures of one patient apart: a side, a time, a task, the copy of a file.
+_VIEWS = (
+    *("l", "r", "left", "right", "front", "frontal", "side", "before", "after", "pre", "post", "rest", "resting"),
+    *("neutral", "smile", "smiling", "blink", "brows?", "frown", "pucker", "kiss", "eyes?", "mouth", "closed", "open"),
+    *("copy", "kopie", "copie", "copia"),
+)
+#: Visits with or without a number, and words that need one.
+_VISITS = ("visite?", "besuch", r"follow[\W_]?up", "baseline", r"pr(?:e|ae|\u00e4)[\W_]?op", r"post[\W_]?op")
+_COUNTED_VISITS = (
+    *("fu", "tp", "termin", "kontrolle", "session", "sess?", "sitzung", "timepoint", "day", "tag", "week", "woche"),
+    *("month", "monat", *_VISITS),
+)
+_DATES = (
+    "[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})",
+    "(?:19|20)[0-9]{2}[./-]?[0-9]{2}[./-]?[0-9]{2}",
+)
+_GAP = r"(?<=\w)[\W_]+"
+#: Endings of names of files and folders of one patient.
 _VIEW = re.compile(
-    r"(?:(?<=[0-9])|(?<=\w)[\W_]+)(?:l|r|left|right|front|frontal|side|before|after|pre|post|rest|resting|neutral|smile|smiling|"
-    r"blink|brows?|frown|pucker|kiss|eyes?|mouth|closed|open|copy|kopie|copie|copia)[\W_]*$"
-    r"|(?<=\w)[\W_]+(?:[vt]|(?:fu|tp|visite?|besuch|termin|kontrolle|session|sess?|sitzung|timepoint|day|tag|week|woche"
-    r"|month|monat|follow[\W_]?up|baseline|pr(?:e|ae|\u00e4)[\W_]?op|post[\W_]?op)(?![^\W\d_]))[\W_]*[0-9]{1,3}[\W_]*$"
-    r"|(?<=\w)[\W_]+(?:visite?|besuch|follow[\W_]?up|baseline|pr(?:e|ae|\u00e4)[\W_]?op|post[\W_]?op)[\W_]*$"
-    r"|(?<=\w)[\W_]+(?:[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})|(?:19|20)[0-9]{2}[./-]?[0-9]{2}[./-]?[0-9]{2})[\W_]*$"
-    r"|\s*\([0-9]+\)\s*$|~[0-9]+\s*$"
+    "|".join(
+        (
+            rf"(?:(?<=[0-9])|{_GAP})(?:{'|'.join(_VIEWS)})[\W_]*$",  # 07l, Anna left
+            rf"{_GAP}(?:[vt]|(?:{'|'.join(_COUNTED_VISITS)})(?![^\W\d_]))[\W_]*[0-9]{{1,3}}[\W_]*$",  # Anna visit 2
+            rf"{_GAP}(?:{'|'.join(_VISITS)})[\W_]*$",  # Anna baseline
+            rf"{_GAP}(?:{'|'.join(_DATES)})[\W_]*$",  # Anna 2024-01-31
+            r"\s*\([0-9]+\)\s*$",  # Anna (2)
+            r"~[0-9]+\s*$",  # ANNALE~1
+        )
+    )
 )
 #: Beginnings of file names that do not name a patient, by `person_key`: kinds of people, words of cameras, tasks.
 _NOBODY = frozenset(
