@@ -57,6 +57,9 @@ def test_the_order_of_flow_parameters_means_nothing(tmp_path):
     for wrong in (5, ("warps", 2), [(1, 2)], (("warps", 2), ("warps", 3))):
         with pytest.raises(SpecError, match=r"flow_parameters is .* each name once"):
             PreprocessSpec(flow_parameters=wrong)
+    for wrong in ("2", float("nan"), True, None, [2]):
+        with pytest.raises(SpecError, match=r"flow_parameters\['warps'\] is .*; give a number"):
+            PreprocessSpec(flow_parameters={"warps": wrong})
 
 
 @pytest.mark.parametrize("template", [["'"], 5, [[1, "x"]], None])

@@ -91,7 +91,7 @@ class EvaluationPlan(Checked):
     start_is_disjoint: bool = False
     device: str = "cpu"
     held_out: float = checked(0.2, real(gt=0, lt=1))
-    checkpoint_every: float = 60.0
+    checkpoint_every: float = checked(60.0, real(ge=0))
     progress: bool = True
     tensorboard: bool = False
 
@@ -112,12 +112,12 @@ class EvaluationPlan(Checked):
                 )
             object.__setattr__(self, "subjects", subjects)
         given = self.seeds
-        object.__setattr__(self, "seeds", int(given) if isinstance(given, (int, np.integer)) else _listed(given))
-        seeds = self.seed_list
-        if not seeds or len(set(seeds)) != len(seeds) or not all(isinstance(s, int) and s >= 0 for s in seeds):
+        seeds = range(given) if whole().allows(given) else _listed(given)
+        if not seeds or not all(map(whole(0).allows, seeds)) or len(set(seeds)) != len(seeds):
             raise InputError(
                 f"seeds is {given!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
             )
+        object.__setattr__(self, "seeds", given if isinstance(given, int) else seeds)
         if self.count_units and "au_cooccurrence" in (self.settings or {}):
             raise InputError(
                 "count_units computes au_cooccurrence, but settings also contains it. Leave one of them out."
@@ -159,6 +159,6 @@ class EvaluationPlan(Checked):
 
 def _listed(values: Any) -> tuple[Any, ...]:
     """The values of a list, array, set or iterator as native Python values; an empty tuple for anything else."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) != 1:
         return ()
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -16,8 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.core.errors import InputError, VideoError
-from htnet.core.fields import native, optional, real
+from htnet.core.fields import native, optional, real, whole
 from htnet.core.types import ByteArray, Frame, QualityWarning
+from htnet.preprocess.frames import byte_pixels
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
 from htnet.preprocess.video import readers
 from htnet.preprocess.video.open import Video, open_video
@@ -85,9 +87,17 @@ class FrameStream:
                 reason.
             fps: frames per second; None if unknown.
             warnings: see `FrameStream`.
+
+        Raises:
+            InputError: ``fps`` is not a number above 0, or ``frames`` cannot be iterated over.
         """
+        if isinstance(frames, (str, bytes)) or not isinstance(frames, Iterable):
+            raise InputError(
+                f"The frames of {source} are {frames!r}; give an iterable of Frame(pixels, source, number, time). "
+                "htnet.recordings.recording_stream reads a file."
+            )
         self.source = source
-        self.fps = fps
+        self.fps = optional(real(gt=0)).check(f"fps of {source}", fps)
         self.warnings = warnings
         self.missing: list[Missing] = []
         self._frames = frames
@@ -97,25 +107,25 @@ class FrameStream:
 
         Raises:
             VideoError: none of the frames can be decoded.
-            InputError: its frames have no times, or times that do not rise.
+            FrameError: the pixels of one are not (H, W, 3) uint8; `htnet.preprocess.read_frame` converts them.
+            InputError: its frames have no numbers or times, or ones that do not rise, or an item is no frame.
         """
         last: float | None = None
         usual: deque[float] = deque(maxlen=31)
         damage: list[str] = []
-        number = -1
+        number, before = -1, -1
         for item in self._frames:
-            if not isinstance(item, Frame):
+            if isinstance(item, tuple) and len(item) == 2:
                 number = item[0]
                 damage.append(item[1])
                 continue
-            number = item.number or 0
+            before = number = self._checked_number(item, before)
             if item.time is None:
                 raise InputError(f"The frames of {self.source} have no times; give its frames per second (fps, --fps).")
             if not real().allows(item.time) or (last is not None and item.time <= last):
                 after = "" if last is None else f" after {last:.10g}"
-                raise InputError(
-                    f"Frame {number} of {self.source} has the time {item.time:.10g} s{after}; give rising times."
-                )
+                said = f"{item.time:.10g}" if isinstance(item.time, Real) else repr(item.time)
+                raise InputError(f"Frame {number} of {self.source} has the time {said} s{after}; give rising times.")
             if damage:
                 self._note("damaged", number, item.time if last is None else last, item.time, damage)
                 damage = []
@@ -127,11 +137,27 @@ class FrameStream:
                     self._note("dropped", number, last, item.time)
                 usual.append(step)
             last = item.time
-            yield item
+            yield replace(item, pixels=byte_pixels(item), number=number, time=float(item.time))
         if last is None:
             raise VideoError(f"{self.source} has no frame that can be decoded; copy or record it again.", 0)
         if damage:
             self._note("damaged", number + 1, last, last, damage)
+
+    def _checked_number(self, frame: Any, before: int) -> int:
+        """The number of a frame; events are at these numbers, so frames of one's own must have them."""
+        if not isinstance(frame, Frame):
+            raise InputError(
+                f"{self.source} contains {type(frame).__name__} in place of a frame; give "
+                "Frame(pixels, source, number, time), or (number, reason) for a frame that cannot be decoded."
+            )
+        number = native(frame.number)
+        if not whole(0).allows(number) or number <= before:
+            after = "" if before < 0 else f" after {before}"
+            raise InputError(
+                f"A frame of {self.source} has the number {number!r}{after}; number the frames from 0: "
+                "Frame(pixels, source, number, time)."
+            )
+        return int(number)
 
     def _note(self, reason: str, before: int, start: float, end: float, damage: Iterable[str] = ()) -> None:
         said = list(dict.fromkeys(damage))

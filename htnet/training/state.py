@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import RunError
+from htnet.core.fields import Checked, checked, real
 from htnet.core.files import whole_file
 from htnet.training.curves import LearningCurves
 from htnet.training.ranks import Ranks, only_first
@@ -23,7 +24,7 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Checked):
     """Where the state of an unfinished training is kept.
 
     Attributes:
@@ -34,7 +35,7 @@ class Checkpoint:
     """
 
     path: Path
-    every: float = 60.0
+    every: float = checked(60.0, real(ge=0))
     remove: bool = True
 
 

@@ -276,7 +276,9 @@ def test_subjects_and_seeds_are_given_as_any_list(kind):
     assert sorted(plan.subjects) == ["s1", "s2"]
 
 
-@pytest.mark.parametrize("seeds", [1.5, None, np.int64(0), "1", ["a"], [0.5], [None]])
+@pytest.mark.parametrize(
+    "seeds", [1.5, None, np.int64(0), "1", ["a"], [0.5], [None], True, np.True_, [True], np.array(2), [np.array(2)]]
+)
 def test_seeds_of_another_kind_are_refused(seeds):
     with pytest.raises(InputError, match="seeds is .*; give a number of seeds"):
         EvaluationPlan("htnet_tiny", QUICK, seeds=seeds)
@@ -303,6 +305,8 @@ def test_subjects_are_refused_where_no_subject_is_left_out_alone(manifest, tmp_p
         ({"seeds": [1, 1]}, "distinct"),
         ({"held_out": 1.0}, "held_out is 1.0"),
         ({"workers": 0}, "workers is 0"),
+        ({"checkpoint_every": "60"}, "checkpoint_every is '60'"),
+        ({"checkpoint_every": -1}, "checkpoint_every is -1"),
     ],
 )
 def test_bad_options(manifest, tmp_path, options, message):

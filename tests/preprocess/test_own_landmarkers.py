@@ -6,7 +6,7 @@ from skimage.data import astronaut
 
 from htnet import Predictor
 from htnet.core.errors import LandmarkError
-from htnet.core.types import Frame, Landmarks
+from htnet.core.types import Frame, Landmarks, Landmarks68
 from htnet.data import SampleReader
 from htnet.data.prepare import prepare
 from htnet.preprocess import CachedLandmarker, Preprocessor, YuNetLandmarker, estimate_68, landmarks_68
@@ -143,3 +143,15 @@ def test_predict_takes_them():
     assert given.landmarks.source == "own"
     with pytest.raises(LandmarkError, match="returned None"):
         Predictor("composite", landmarks=lambda frame, sample: None).pair(PICTURE, APEX)
+
+
+@pytest.mark.parametrize(
+    "told", [{"score": float("nan")}, {"score": "0.9"}, {"score": True}, {"faces": 0}, {"faces": 1.0}, {"faces": "1"}]
+)
+@pytest.mark.parametrize("kind", [Landmarks, Landmarks68])
+def test_what_a_detector_says_of_its_points_are_numbers(told, kind):
+    """A score of NaN was written into JSON documents, which other programs then refuse."""
+    points = POINTS if kind is Landmarks else estimate_68(Landmarks(POINTS, "own")).points
+    with pytest.raises(LandmarkError, match=rf"{next(iter(told))} of the landmarks \(own\) is .*; give a"):
+        kind(points, "own", **told)
+    assert type(kind(points, "own", score=np.float32(0.5)).score) is float

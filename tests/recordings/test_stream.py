@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from htnet.core.errors import InputError, VideoError
+from htnet.core.errors import FrameError, InputError, VideoError
+from htnet.core.types import Frame
 from htnet.preprocess import open_video
 from htnet.preprocess.video import readers
 from htnet.recordings import FrameStream, camera_stream, recording_stream
@@ -113,6 +114,56 @@ def test_a_part_of_a_file_and_of_a_folder(tmp_path, rng):
 def test_a_recording_without_a_frame_is_refused():
     with pytest.raises(VideoError, match="has no frame that can be decoded"):
         list(FrameStream("empty.mp4", [(0, "damaged")]))
+
+
+def own(*numbers, pixels=None, **changes):
+    """Frames of one's own at 25 per second, as in the docs."""
+    gray = np.full((48, 64, 3), 128, np.uint8) if pixels is None else pixels
+    return [Frame(gray, "mine", number, place / 25, **changes) for place, number in enumerate(numbers)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (own(None, None), "has the number None; number the frames from 0"),
+        (own(0, 1, 1), "has the number 1 after 1; number"),
+        (own(5, 4), "has the number 4 after 5; number"),
+        (own("0"), "has the number '0'; number"),
+        (own(0.0), "has the number 0.0; number"),
+        (own(-1), "has the number -1; number"),
+        ([Frame(own(0)[0].pixels, "mine", 0, "0")], "has the time '0' s; give rising times"),
+        ([own(0)[0].pixels], "contains ndarray in place of a frame"),
+        ("video.mp4", "recording_stream reads a file"),
+        (5, "give an iterable of Frame"),
+    ],
+)
+def test_frames_of_ones_own_need_numbers_and_times(frames, message):
+    """Without numbers, every event was at frame 0."""
+    with pytest.raises(InputError, match=message):
+        list(FrameStream("mine", frames))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint16, "gray", "list"])
+def test_frames_of_ones_own_have_pixels_of_8_bits_in_rgb(kind):
+    """In numbers from 0 to 1, no face was found, in silence."""
+    pixels = own(0)[0].pixels
+    wrong = {"gray": pixels[..., 0], "list": pixels.tolist()}.get(kind)
+    wrong = pixels.astype(kind) / 255 if wrong is None else wrong
+    with pytest.raises(FrameError, match=r"give \(H, W, 3\) uint8: read_frame"):
+        list(FrameStream("mine", own(0, 1, pixels=wrong)))
+
+
+@pytest.mark.parametrize("fps", ["25", 0, -1, float("nan"), True])
+def test_an_impossible_rate_of_a_stream_is_refused(fps):
+    with pytest.raises(InputError, match="fps of mine is"):
+        FrameStream("mine", own(0), fps)
+
+
+def test_numbers_of_numpy_and_gaps_are_frames():
+    frames = [Frame(one.pixels, "mine", np.int64(one.number), np.float32(one.time)) for one in own(3, 4, 9)]
+    read = list(FrameStream("mine", frames, np.float32(25)))
+    assert [(type(one.number), type(one.time)) for one in read] == [(int, float)] * 3
+    assert [one.number for one in read] == [3, 4, 9]
 
 
 class Camera:
