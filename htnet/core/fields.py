@@ -105,6 +105,23 @@ def checked(default: Any, rule: Rule, **metadata: Any) -> Any:
     return dataclasses.field(default=default, metadata={"rule": rule, **metadata})
 
 
+def named_numbers(given: Any, said: str, error: type[HtnetError]) -> tuple[tuple[str, Any], ...]:
+    """(name, number) pairs of a mapping or of pairs, sorted, because their order has no meaning."""
+    try:
+        pairs = [(name, value) for name, value in (given.items() if isinstance(given, Mapping) else given)]
+    except (TypeError, ValueError):
+        pairs = [(None, None)]
+    if not all(isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
+        raise error(f"{said} is {given!r}; give (name, value) pairs, each name once.")
+    return tuple(sorted((name, real().check(f"{said}[{name!r}]", value, error)) for name, value in pairs))
+
+
+def check_fields(owner: object, rules: Mapping[str, Rule], whose: str, error: type[HtnetError]) -> None:
+    """Check fields of a frozen dataclass that has no rules of its own, and convert NumPy's numbers to Python's."""
+    for name, rule in rules.items():
+        object.__setattr__(owner, name, rule.check(f"{name} of {whose}", getattr(owner, name), error))
+
+
 class Checked:
     """Base class of frozen dataclasses with validated fields, see `checked`.
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from htnet.core.arrays import checked_points, real_array
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
-from htnet.core.fields import Checked, Rule, checked, flag, one_of, optional, real, whole
+from htnet.core.fields import Checked, Rule, check_fields, checked, flag, named_numbers, one_of, optional, real, whole
 from htnet.core.schema import document, model_part, named_points
 
 FloatArray = npt.NDArray[np.float32]
@@ -95,11 +95,8 @@ STILL_CLIP = QualityWarning(
 )
 
 
-def _check_detection(landmarks: Landmarks | Landmarks68) -> None:
-    """Check what a detector says of its points: a score of NaN or of text would end up in JSON documents."""
-    for name, rule in (("score", optional(real())), ("faces", optional(whole()))):
-        said = f"{name} of the landmarks ({landmarks.source})"
-        object.__setattr__(landmarks, name, rule.check(said, getattr(landmarks, name), LandmarkError))
+# A score of NaN or of text would end up in JSON documents.
+_DETECTION = {"score": optional(real()), "faces": optional(whole())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +125,7 @@ class Landmarks:
             self.points, 5, self.source, f"five [x, y] points in the order {', '.join(POINT_NAMES)}"
         )
         object.__setattr__(self, "points", points)
-        _check_detection(self)
+        check_fields(self, _DETECTION, f"the landmarks ({self.source})", LandmarkError)
 
     def to_dict(self, coordinates: str) -> dict[str, Any]:
         """The field "landmarks" of a document; ``coordinates`` states the image that the pixels refer to, such as "px
@@ -184,7 +181,7 @@ class Landmarks68:
         """Check shape and values."""
         points = checked_points(self.points, 68, self.source, "68 [x, y] points in the order of iBUG 300-W")
         object.__setattr__(self, "points", points)
-        _check_detection(self)
+        check_fields(self, _DETECTION, f"the landmarks ({self.source})", LandmarkError)
 
     def group(self, name: str) -> FloatArray:
         """Points of one group of `LANDMARK_GROUPS`, (N, 2).
@@ -317,17 +314,9 @@ class PreprocessSpec(Checked):
     _prefix = "PreprocessSpec."
 
     def __post_init__(self) -> None:
-        given: Any = self.flow_parameters
-        try:
-            pairs = [(name, value) for name, value in (given.items() if isinstance(given, Mapping) else given)]
-        except (TypeError, ValueError):
-            pairs = [(None, None)]
-        if not all(isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
-            raise SpecError(f"PreprocessSpec.flow_parameters is {given!r}; give (name, value) pairs, each name once.")
-        # What each method knows and allows is checked where flow is computed.
-        pairs = [(name, real().check(f"PreprocessSpec.flow_parameters[{name!r}]", v, SpecError)) for name, v in pairs]
-        # The order of the pairs has no meaning; sorting makes specs with the same settings equal.
-        object.__setattr__(self, "flow_parameters", tuple(sorted(pairs)))
+        # What each method of flow knows and allows is checked where it is computed.
+        pairs = named_numbers(self.flow_parameters, "PreprocessSpec.flow_parameters", SpecError)
+        object.__setattr__(self, "flow_parameters", pairs)
         super().__post_init__()
 
     def part(self, use: str) -> dict[str, Any]:

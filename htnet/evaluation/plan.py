@@ -112,7 +112,7 @@ class EvaluationPlan(Checked):
                 )
             object.__setattr__(self, "subjects", subjects)
         given = self.seeds
-        seeds = range(given) if whole().allows(given) else _listed(given)
+        seeds = tuple(range(given)) if isinstance(given, int) and whole().allows(given) else _listed(given)
         if not seeds or not all(map(whole(0).allows, seeds)) or len(set(seeds)) != len(seeds):
             raise InputError(
                 f"seeds is {given!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
