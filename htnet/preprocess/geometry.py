@@ -31,9 +31,12 @@ def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
         (..., 2) float64 in px of the resized image.
 
     Raises:
-        LandmarkError: the points or the scale are not real numbers.
+        LandmarkError: the points or the scale are not real numbers, or the scale is not above 0.
     """
-    return _numbers(points) * real_array(scale, "The scale factors", LandmarkError, "one number", np.float64)
+    factor = real_array(scale, "The scale factors", LandmarkError, "one number", np.float64)
+    if not (np.isfinite(factor) & (factor > 0)).all():
+        raise LandmarkError(f"The scale of the points is {scale!r}; give the new side divided by the old one, above 0.")
+    return _numbers(points) * factor
 
 
 def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Float64Array:

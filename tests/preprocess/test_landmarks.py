@@ -31,6 +31,7 @@ from htnet.preprocess import (
     YuNetLandmarker,
     make_landmarker,
     read_points_json,
+    scale_points,
 )
 from htnet.preprocess.landmarks import detector as yunet
 from tests.support.paths import COMPOSITE, needs_shared
@@ -245,6 +246,8 @@ def test_scale_moves_points_to_larger_frames(tmp_path):
     for scale in (0, -1, float("nan")):
         with pytest.raises(InputError, match="scale"):
             PrecomputedLandmarks(path, scale=scale)
+        with pytest.raises(LandmarkError, match="scale of the points is"):
+            scale_points(FIVE, scale)
 
 
 @pytest.mark.parametrize(
