@@ -193,9 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", default="local", help="local, or ray for a cluster's nodes (default: %(default)s)")
     parser.add_argument("--address", help="HOST:PORT of the Ray cluster")
     parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer in this call")
-    parser.add_argument("--estimate", action="store_true", help="only measure and keep the hours of each row")
-    parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
-    parser.add_argument(
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--estimate", action="store_true", help="only measure and keep the hours of each row")
+    only.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
+    only.add_argument(
         "--keep-folds",
         action="store_true",
         help="only copy the finished folds of rows that lack seeds from --out into the repository",
@@ -209,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--hours is {args.hours:g}; give a number above 0, or --estimate to train nothing")
     try:
         if args.keep_folds:
-            keep_folds(args.out)
+            keep_folds(_named(args.rows), args.out)
             return 0
         if not args.table:
             _train_all(args)
@@ -228,27 +229,35 @@ def _seeds_done(row: Row) -> float:
     return float("inf") if row.model == "svm" else seeds_of(json.loads(path.read_text("utf-8")))
 
 
-def keep_folds(out: Path) -> None:
+def _named(names: Sequence[str]) -> list[Row]:
+    """The rows of these names; all for none."""
+    if unknown := [name for name in names if name not in ROWS]:
+        raise InputError(f"There is no row {unknown[0]!r}. {did_you_mean(unknown[0], ROWS)}")
+    return [ROWS[name] for name in names or ROWS]
+
+
+def keep_folds(rows: Sequence[Row], out: Path) -> None:
     """Copy the finished folds of rows that lack seeds from the folder of the runs; remove those of complete rows."""
-    for row in ROWS.values():
-        done = _seeds_done(row) >= SEEDS
-        folds = sorted((out / row.name).glob("folds/seed-*/*.json"))
-        if done or folds:
-            shutil.rmtree(FOLDS / row.name, ignore_errors=True)
-        if done or not folds:
+    for row in rows:
+        run, kept = out / row.name / "run.json", FOLDS / row.name
+        if _seeds_done(row) >= SEEDS:
+            shutil.rmtree(kept, ignore_errors=True)
             continue
-        for path in (out / row.name / "run.json", *folds):
-            copy = FOLDS / row.name / path.relative_to(out / row.name)
+        folds = sorted(run.parent.glob("folds/seed-*/*.json"))
+        if not folds:
+            continue
+        if (kept / run.name).is_file() and (kept / run.name).read_bytes() != run.read_bytes():
+            shutil.rmtree(kept)  # folds of other settings
+        for path in (run, *folds):
+            copy = kept / path.relative_to(run.parent)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
         print(f"{row.name}: {len(folds)} folds kept", flush=True)
 
 
 def _train_all(args: argparse.Namespace) -> None:
-    if unknown := [name for name in args.rows if name not in ROWS]:
-        raise InputError(f"There is no row {unknown[0]!r}. {did_you_mean(unknown[0], ROWS)}")
     data: dict[Any, FlowSet] = {}
-    for row in [ROWS[name] for name in args.rows or ROWS]:
+    for row in _named(args.rows):
         if args.estimate and row.model == "svm":
             continue
         if not (args.rows or args.estimate) and _seeds_done(row) >= args.seeds:

@@ -161,12 +161,17 @@ def test_the_row_of_the_machine(tmp_path, monkeypatch):
     assert found["protocols"]["last"]["mean"]["full"]["uf1"] == pytest.approx(f1_score(truth, line, average="macro"))
 
 
-def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
+@pytest.fixture
+def row(tmp_path, monkeypatch):
+    """A row that is trained for two epochs on a small set."""
     data = write_flow_set(tmp_path / "set", 4, 3)
-    row = ROWS["ststnet-default"]
     quick = get_recipe("default", epochs=2)
     monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
     monkeypatch.setattr(leaderboard, "loso", lambda manifest, model, recipe, **o: loso(manifest, model, quick, **o))
+    return ROWS["ststnet-default"]
+
+
+def test_a_row_is_trained_kept_and_shown(tmp_path, row):
     options = {"workers": 1, "progress": False}
     first = leaderboard.train(row, tmp_path, options, seeds=1)
     found = json.loads(json.dumps(leaderboard.train(row, tmp_path, options, seeds=2)))
@@ -188,12 +193,7 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
     assert "Not trained yet (hours of one processor for each seed): `flow_mlp-mixed`" in text
 
 
-def test_a_clone_goes_on_with_the_folds_that_were_kept(tmp_path, monkeypatch):
-    data = write_flow_set(tmp_path / "set", 4, 3)
-    row = ROWS["ststnet-default"]
-    quick = get_recipe("default", epochs=2)
-    monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
-    monkeypatch.setattr(leaderboard, "loso", lambda manifest, model, recipe, **o: loso(manifest, model, quick, **o))
+def test_a_clone_goes_on_with_the_folds_that_were_kept(tmp_path, monkeypatch, row):
     monkeypatch.setattr(leaderboard, "FOLDS", tmp_path / "kept")
     monkeypatch.setattr(leaderboard, "FOLDER", tmp_path / "rows")
     options = {"workers": 1, "progress": False}
@@ -213,6 +213,10 @@ def test_a_clone_goes_on_with_the_folds_that_were_kept(tmp_path, monkeypatch):
     assert found.stat().st_mtime_ns == when, "the kept fold was trained again"
     assert leaderboard.main(["--keep-folds", "--out", str(tmp_path / "elsewhere")]) == 0
     assert kept.exists(), "a folder without the row says nothing about it"
+    (tmp_path / "there" / row.name / "folds" / "seed-0" / folds[2].name).unlink()
+    assert leaderboard.main(["--keep-folds", row.name, "--out", str(tmp_path / "there")]) == 0
+    assert len(list(kept.glob("folds/*/*.json"))) == len(folds), "folds that are kept stay"
+    assert leaderboard.main(["--keep-folds", "no_such-row"]) == 2
     (tmp_path / "rows").mkdir()
     whole["answers"]["predicted"]["last"] |= {"1": "", "2": ""}  # all three seeds
     (tmp_path / "rows" / f"{row.name}.json").write_text(json.dumps(whole), "utf-8")

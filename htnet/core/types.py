@@ -95,7 +95,7 @@ STILL_CLIP = QualityWarning(
 )
 
 
-# A score of NaN or of text would end up in JSON documents.
+# A score of text or True would be written into documents as it is.
 _DETECTION = {"score": optional(real()), "faces": optional(whole())}
 
 

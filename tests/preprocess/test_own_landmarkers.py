@@ -150,7 +150,7 @@ def test_predict_takes_them():
 )
 @pytest.mark.parametrize("kind", [Landmarks, Landmarks68])
 def test_what_a_detector_says_of_its_points_are_numbers(told, kind):
-    """A score of NaN was written into JSON documents, which other programs then refuse."""
+    """A score of text was written into documents as text."""
     points = POINTS if kind is Landmarks else estimate_68(Landmarks(POINTS, "own")).points
     with pytest.raises(LandmarkError, match=rf"{next(iter(told))} of the landmarks \(own\) is .*; give a"):
         kind(points, "own", **told)
