@@ -19,7 +19,7 @@ from htnet.core.command_line import (
     show_warnings,
 )
 from htnet.core.errors import HtnetError, InputError, RunError
-from htnet.core.fields import optional, real, whole
+from htnet.core.fields import checked_fps, optional, real, whole
 from htnet.core.progress import ticker
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.core.words import counted
@@ -87,7 +87,7 @@ def _analyze(args: argparse.Namespace) -> None:
         raise InputError("Give videos or folders of frames, or --camera N.")
     if args.camera is not None and args.videos:
         raise InputError("Give videos or --camera N, not both.")
-    optional(real(gt=0)).check("--fps", args.fps)
+    checked_fps(args.fps, "--fps")
     optional(whole()).check("--workers", args.workers)
     if args.camera is not None:
         _watch(args, job)

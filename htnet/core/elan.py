@@ -27,7 +27,7 @@ from htnet._version import __version__
 from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, Event, event_tuple
 from htnet.core.facs import SHOWN_UNITS
-from htnet.core.fields import optional, real
+from htnet.core.fields import checked_fps, real
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.paths import as_path
 from htnet.core.recordings import relative_path
@@ -89,7 +89,7 @@ def write_elan(
     path = as_path(path, "path")
     found = event_tuple(events, "events")
     real(ge=0).check("media_start", media_start)
-    optional(real(gt=0)).check("fps", fps)
+    checked_fps(fps)
     check_outputs(path, overwrite=overwrite, inputs=(media,))
     tiers = _tiers(found, fps)
     root = ElementTree.Element(

@@ -33,7 +33,7 @@ class Rule:
     names: tuple[str, ...] = ()
 
     def check(self, name: str, value: Any, error: type[HtnetError] = InputError) -> Any:
-        """The value, a number of NumPy as one of Python; raises ``error`` about ``name`` unless it is allowed."""
+        """The value, numbers as `native` makes them; raises ``error`` about ``name`` unless it is allowed."""
         plain = value if isinstance(value, list) else native(value)
         try:
             allowed = self.allows(plain)
@@ -60,7 +60,7 @@ def one_of(names: Iterable[Any]) -> Rule:
 
 def real(*, ge: float | None = None, gt: float | None = None, le: float | None = None, lt: float | None = None) -> Rule:
     """A finite number within bounds."""
-    return _bounded(lambda value: isinstance(value, Real) and math.isfinite(value), "number", ge, gt, le, lt)
+    return _bounded(lambda value: isinstance(value, Real) and _is_finite(value), "number", ge, gt, le, lt)
 
 
 def whole(ge: int | None = 1, le: int | None = None, *, lt: int | None = None, even: bool = False) -> Rule:
@@ -169,11 +169,37 @@ class Checked:
 
 
 def native(value: Any) -> Any:
-    """Convert lists, and lists inside them, to tuples, and NumPy's numbers to Python's."""
+    """Convert lists, and lists inside them, to tuples, and NumPy's numbers and fractions to numbers of JSON."""
     if isinstance(value, (list, tuple)):
         return tuple(native(part) for part in value)
     numpy = sys.modules.get("numpy")  # not imported: then nothing is of its types
-    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+    if numpy is not None and isinstance(value, numpy.generic):
+        value = value.item()
+    if not isinstance(value, Real) or isinstance(value, (int, float)):
+        return value
+    try:
+        return float(value)  # a fraction, or a long double of NumPy, which item() does not convert
+    except OverflowError:
+        return value
+
+
+def checked_fps(fps: object, name: str = "fps", error: type[HtnetError] = InputError) -> float | None:
+    """Check frames per second.
+
+    Args:
+        fps: the rate, or None for an unknown one.
+        name: whose it is, for the message.
+        error: raised unless it is a finite number above 0.
+    """
+    found = optional(real(gt=0)).check(name, fps, error)
+    return None if found is None else float(found)
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer or a fraction beyond the largest float
+        return False
 
 
 def _bounded(

@@ -14,7 +14,7 @@ from htnet.core.csv_files import csv_text
 from htnet.core.errors import InputError, refuse_type
 from htnet.core.events import Event, event_tuple
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
-from htnet.core.fields import optional, real, whole
+from htnet.core.fields import checked_fps, optional, whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import VIDEOS
 from htnet.core.paths import as_path
@@ -69,8 +69,7 @@ class Recording:
         refuse_type("name of a recording", self.name, str, "its name as a string")
         if not self.name.strip():
             raise InputError("A recording has no name. Fill the column 'recording'.")
-        fps = optional(real(gt=0)).check(f"fps of the recording {self.name!r}", self.fps)
-        object.__setattr__(self, "fps", None if fps is None else float(fps))
+        object.__setattr__(self, "fps", checked_fps(self.fps, f"fps of the recording {self.name!r}"))
         frames = optional(whole()).check(f"frames of the recording {self.name!r}", self.frames)
         object.__setattr__(self, "frames", frames)
         for field in ("dataset", "subject"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
 from htnet.core.deprecated import TRAINING_KEYS, new_keys, warn_renamed
 from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, LimitError, ModelError, WeightsError, cause
+from htnet.core.fields import native, real
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
@@ -265,12 +265,13 @@ def checked_temperature(value: object, whose: str) -> float:
     Raises:
         WeightsError: it is not positive and finite.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    number = native(value)
+    if not real(gt=0).allows(number):
         raise WeightsError(
             f"{whose} has the temperature {value!r}; scores are divided by it, so it must be positive and finite. Fit "
             "one with htnet.evaluation.calibration.fit_temperature, or use 1.0, which changes nothing."
         )
-    return float(value)
+    return float(number)
 
 
 def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:

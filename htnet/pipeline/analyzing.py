@@ -12,7 +12,7 @@ import torch
 
 from htnet.core.errors import InputError
 from htnet.core.events import Event
-from htnet.core.fields import optional, real
+from htnet.core.fields import checked_fps
 from htnet.core.schema import model_part
 from htnet.core.types import DEFAULT_WEIGHTS, Frame, QualityWarning
 from htnet.models import EmotionModel
@@ -224,7 +224,7 @@ def _check_call(source: object, fps: object, progress: object, on_event: object)
         raise InputError(
             f"fps is for files and folders; the frames of a {kind} have their own times. Give fps when you open it."
         )
-    optional(real(gt=0)).check("fps", fps)
+    checked_fps(fps)
     for name, value in (("progress", progress), ("on_event", on_event)):
         if value is not None and not callable(value):
             raise InputError(f"{name} is {short(value)}; give a function, or None.")

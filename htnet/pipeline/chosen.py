@@ -10,7 +10,7 @@ import numpy as np
 
 from htnet.core.errors import NoFaceError
 from htnet.core.events import EXPRESSION_KINDS, Event
-from htnet.core.fields import real
+from htnet.core.fields import checked_fps
 from htnet.core.types import Frame, Landmarks, QualityWarning, Spotting
 from htnet.pipeline.detected import Detector, checked_events
 from htnet.preprocess import FrameSource, Landmarker, LandmarkSource, Video, open_video, read_clip, spot
@@ -136,10 +136,8 @@ def opened(
 
 def timed(video: Video, fps: float | None) -> Video:
     """The video with the constant frame rate ``fps``, if one is given."""
-    if fps is None:
-        return video
-    real(gt=0).check("fps", fps)
-    return replace(video, fps=float(fps), timed=False)
+    rate = checked_fps(fps)
+    return video if rate is None else replace(video, fps=rate, timed=False)
 
 
 @dataclass(frozen=True, eq=False)

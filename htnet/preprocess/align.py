@@ -267,8 +267,7 @@ def _crop(box: Sequence[float] | None, margin: float) -> tuple[float, float, flo
         given = tuple(numbers.astype(np.float64)) if numbers.shape == (4,) and numbers.dtype.kind in "iuf" else ()
     if len(given) != 4 or not all(map(math.isfinite, given)) or min(given[2:]) <= 0:
         raise InputError(f"box is {box!r}; give (x, y, width, height) in 28 px units, width and height above 0.")
-    if not real(gt=-0.5).allows(margin):
-        raise InputError(f"margin is {margin!r}; give a fraction of the crop above -0.5, e.g. 0.25.")
+    margin = real(gt=-0.5).check("margin", margin)
     left, top, width, height = given
     return left - margin * width, top - margin * height, (1 + 2 * margin) * width, (1 + 2 * margin) * height
 

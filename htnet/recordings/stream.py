@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.core.errors import InputError, VideoError
-from htnet.core.fields import native, optional, real, whole
+from htnet.core.fields import checked_fps, native, optional, real, whole
 from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.frames import byte_pixels
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
@@ -97,7 +97,7 @@ class FrameStream:
                 "htnet.recordings.recording_stream reads a file."
             )
         self.source = source
-        self.fps = optional(real(gt=0)).check(f"fps of {source}", fps)
+        self.fps = checked_fps(fps, f"fps of {source}")
         self.warnings = warnings
         self.missing: list[Missing] = []
         self._frames = frames

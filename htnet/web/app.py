@@ -13,7 +13,7 @@ from typing import Any
 from htnet._version import __version__
 from htnet.core.assets import ASSETS
 from htnet.core.errors import HtnetError
-from htnet.core.fields import one_of, optional, real
+from htnet.core.fields import checked_fps, one_of, optional
 from htnet.core.files import whole_file
 from htnet.core.optional import require
 from htnet.core.types import BIT_DEPTHS
@@ -259,7 +259,7 @@ def _question(form: Any, offered: list[str]) -> Question:
     one_of(("recording", "clip")).check("look", look, RequestError)
     depth, fps = values.get("bit_depth") or None, _number(values, "fps")
     optional(one_of(map(str, BIT_DEPTHS))).check("bit_depth", depth, RequestError)
-    optional(real(gt=0)).check("fps", fps, RequestError)
+    checked_fps(fps, error=RequestError)
     pair = files != ["video"]
     for name, only in (("bit_depth", True), ("fps", False), ("look", False)):
         if values.get(name) and pair != only:

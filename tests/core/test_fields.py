@@ -10,13 +10,15 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import InputError, ModelError, RecipeError, SpecError
+from htnet.core.errors import InputError, ModelError, RecipeError, SpecError, WeightsError
 from htnet.core.fields import Checked, checked, each, flag, one_of, optional, real, whole
 from htnet.core.recordings import Recording
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.data import Manifest, Sample, hold_out_subjects, k_folds
+from htnet.hub.folder import checked_temperature
 from htnet.models import ModelConfig, get_entry, integrated_gradients
-from htnet.preprocess import compute_flow, open_video
+from htnet.preprocess import color_wheel, compute_flow, open_video
+from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 from htnet.preprocess.landmarks.base import check_several
 from htnet.training import Recipe
 from tests.support.videos import numbered_video
@@ -132,3 +134,29 @@ def test_a_seed_of_folds_is_a_whole_number(seed):
         k_folds(data, 3, seed)
     with pytest.raises(InputError, match="seed is .*; give a whole number"):
         hold_out_subjects(data, range(12), 0.5, seed)
+
+
+@pytest.mark.parametrize("half", [Fraction(1, 2), np.longdouble(0.5), np.float32(0.5)])
+def test_fractions_are_stored_as_floats(half):
+    """JSON and NumPy have no fractions, and ``item()`` of a long double is a long double."""
+    assert json.dumps(Recipe(lr=half).to_dict()) == json.dumps(Recipe(lr=0.5).to_dict())
+    assert real().check("it", half) == 0.5
+    assert type(real().check("it", half)) is float
+    assert PreprocessSpec(flow_parameters={"lambda_": half}) == PreprocessSpec(flow_parameters={"lambda_": 0.5})
+    uv = np.random.default_rng(0).normal(size=(2, 8, 8)).astype(np.float32)
+    np.testing.assert_array_equal(color_wheel(uv, half), color_wheel(uv, 0.5))
+    assert checked_temperature(half, "The model") == 0.5
+    for wrong in (Fraction(-1, 2), Fraction(10**400), 10**400, np.longdouble("nan"), np.longdouble("inf")):
+        with pytest.raises(RecipeError, match="lr is "):
+            Recipe(lr=wrong)
+        with pytest.raises(InputError, match="max_px is "):
+            color_wheel(uv, wrong)
+        with pytest.raises(WeightsError, match="has the temperature "):
+            checked_temperature(wrong, "The model")
+
+
+@pytest.mark.parametrize("two", [2.0, np.float32(2), np.int8(2)])
+def test_whole_flow_parameters_may_be_floats(two):
+    """JSON may give 2.0 for 2."""
+    assert TVL1Parameters(warps=two) == TVL1Parameters(warps=2)
+    assert type(TVL1Parameters(warps=two).warps) is int

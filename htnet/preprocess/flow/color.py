@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.core.errors import InputError
 from htnet.core.fields import real, whole
 from htnet.core.types import ByteArray, Float64Array, FloatArray, Flow
 
@@ -44,9 +43,7 @@ def color_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> B
     length = np.hypot(u, v)
     if max_px is None:
         max_px = float(length.max(initial=0.0)) or 1.0
-    if not real(gt=0).allows(max_px):
-        raise InputError(f"max_px is {max_px!r}; give a positive number of px.")
-    return _paint(np.arctan2(v, u), length / max_px)
+    return _paint(np.arctan2(v, u), length / real(gt=0).check("max_px", max_px))
 
 
 def color_wheel_legend(size: int = 101) -> ByteArray:

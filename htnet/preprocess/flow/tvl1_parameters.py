@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from htnet.core.fields import Checked, checked, real, whole
+from htnet.core.fields import Checked, checked, native, real, whole
 
 #: No scale of the pyramid is smaller than this, px; nor may a frame be.
 MIN_SIDE = 16
@@ -70,7 +70,7 @@ class TVL1Parameters(Checked):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = native(getattr(self, field.name))
             # Integers that went through JSON may come back as 5.0.
             if isinstance(value, float) and isinstance(field.default, int) and value.is_integer():
                 object.__setattr__(self, field.name, int(value))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, InputError, VideoError, cause
-from htnet.core.fields import native, optional, real, whole
+from htnet.core.fields import checked_fps, native, optional, real, whole
 from htnet.core.files import IMAGES
 from htnet.core.hints import hint
 from htnet.core.limits import VIDEO_FRAMES
@@ -314,7 +314,7 @@ def open_video(
         InputError: a setting is impossible, or two contradict each other.
         MissingExtraError: PyAV is requested and not installed.
     """
-    fps = _rate(fps)
+    fps = checked_fps(fps)
     _check_part(from_frame, to_frame, from_time, to_time)
     path = as_path(source, "The video")
     if os.path.isdir(path):
@@ -332,12 +332,6 @@ def open_video(
     part = {"from_frame": from_frame or 0, "to_frame": to_frame, "from_time": from_time, "to_time": to_time}
     video = replace(video, **{name: native(value) for name, value in part.items()})
     return _checked_folder(replace(video, bit_depth=bit_depth)) if video.paths else video
-
-
-def _rate(fps: float | None) -> float | None:
-    """Frames per second as a float, which JSON can store; numbers of NumPy and fractions are accepted."""
-    checked = optional(real(gt=0)).check("fps", fps)
-    return None if checked is None else float(checked)
 
 
 def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
@@ -368,7 +362,7 @@ def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:
     height, width = first.pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise VideoError(f"The video {path} is {width}x{height} px; give one of {MIN_SIDE} px or more on each side.")
-    rate = header.fps if fps is None else float(fps)
+    rate = header.fps if fps is None else fps
     said = tuple(w for w in header.warnings if fps is None or w.code != ASSUMED_RATE)
     video = Video(str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=said)
     return replace(video, codec=header.codec)
@@ -393,8 +387,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
     VIDEO_FRAMES.check(len(names), path)
     # The name itself decides between img1 and img01.
     paths = tuple(sorted(names, key=lambda p: (natural_key(p.name), p.name)))
-    rate = None if fps is None else float(fps)
-    return Video(str(path), rate, (0, 0), len(paths), paths=paths)
+    return Video(str(path), fps, (0, 0), len(paths), paths=paths)
 
 
 def _checked_folder(video: Video) -> Video:

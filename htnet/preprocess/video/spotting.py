@@ -11,8 +11,8 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import FrameError, InputError, VideoError, refuse_unknown
-from htnet.core.fields import real
+from htnet.core.errors import FrameError, VideoError, refuse_unknown
+from htnet.core.fields import checked_fps
 from htnet.core.types import Float64Array, FloatArray, Frame, Landmarks, QualityWarning, Spotting
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.frames import read_clip
@@ -214,11 +214,8 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
 
 def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:
     """Frames per second, None if unknown."""
-    if fps is not None and not real(gt=0).allows(fps):
-        raise InputError(f"fps is {fps!r}; give the frames per second, a positive number.")
-    if fps is None:
-        return source.fps if isinstance(source, Video) else None
-    return float(fps)
+    given = checked_fps(fps)
+    return source.fps if given is None and isinstance(source, Video) else given
 
 
 def read_frames(
