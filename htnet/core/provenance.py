@@ -97,6 +97,7 @@ class Provenance:
         started_from_sha256: `htnet.training.StartFrom.digest` of these weights.
         before: provenance of these weights; None for random initialization.
         people_sha256: hash of the record of the trained people that belongs to these weights; "" before they are saved.
+        unlearned: classes of the weights of which neither this training nor one before it had a sample.
     """
 
     data: tuple[DataKind, ...] = (DataKind.UNKNOWN,)
@@ -108,10 +109,11 @@ class Provenance:
     started_from_sha256: str = ""
     before: Provenance | None = None
     people_sha256: str = ""
+    unlearned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [name for name in _TEXTS if not isinstance(getattr(self, name), str)]
-        for name in ("data", "datasets"):
+        for name in ("data", "datasets", "unlearned"):
             value = getattr(self, name)
             if not isinstance(value, (tuple, list)) or not all(isinstance(one, str) for one in value):
                 wrong.append(name)
@@ -124,6 +126,7 @@ class Provenance:
         values = {
             "data": tuple(dict.fromkeys(_enum(DataKind, kind) for kind in self.data)),
             "datasets": tuple(self.datasets),
+            "unlearned": tuple(self.unlearned),
             "license": _enum(License, self.license),
             "selection": _enum(Selection, self.selection),
         }
@@ -136,13 +139,17 @@ class Provenance:
             )
 
     @classmethod
-    def of(cls, samples: Iterable[Any], *, generated: bool = False) -> Provenance:
+    def of(cls, samples: Iterable[Any], *, generated: bool = False, classes: Iterable[str] = ()) -> Provenance:
         """Provenance of a training on ``samples``.
 
         Args:
-            samples: the samples, with ``dataset``, as `htnet.data.Sample` has it.
-            generated: whether the training also used generated images.
+            samples: the samples, with ``dataset`` and ``label``, as `htnet.data.Sample` has them.
+            generated: whether the training also used generated images, which have samples of all classes.
+            classes: the classes of the weights.
         """
+        samples = list(samples)
+        labels = {getattr(sample, "label", None) for sample in samples}
+        learned = generated or None in labels  # without labels, nothing is known of the classes
         datasets = tuple(sorted({sample.dataset for sample in samples if sample.dataset}))
         licensed = bool(RESEARCH_SETS & {dataset_key(name) for name in datasets})
         return cls(
@@ -150,6 +157,19 @@ class Provenance:
             datasets,
             License.RESEARCH_ONLY if licensed else License.AS_THE_DATA,
             selection=Selection.NONE,
+            unlearned=() if learned else tuple(name for name in classes if name not in labels),
+        )
+
+    def after(self, before: Provenance | None, classes: Iterable[str]) -> Provenance:
+        """A copy for a training that started from weights.
+
+        Args:
+            before: provenance of these weights.
+            classes: the classes of these weights.
+        """
+        known = set() if before is None else set(classes) - set(before.unlearned)
+        return dataclasses.replace(
+            self, before=before, unlearned=tuple(name for name in self.unlearned if name not in known)
         )
 
     @property

@@ -71,6 +71,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     rows = [
         ("Architecture", f"{config['architecture']} ({config['model']})"),
         ("Classes", ", ".join(config["labels"])),
+        *([("Classes without a training sample", ", ".join(provenance.unlearned))] if provenance.unlearned else []),
         *([("Action units", ", ".join(map(str, units)))] if (units := config["config"].get("action_units")) else []),
         *([("Temperature", _temperature(temperature, training))] if temperature != 1 else []),
         ("Data", provenance.data_in_words),

@@ -202,7 +202,9 @@ def _known_of(
     if provenance is None and untrained and before is not None:
         provenance = before
     elif provenance is None:
-        provenance = dataclasses.replace(Provenance.of(samples) if samples else Provenance(), before=before)
+        provenance = (Provenance.of(samples, classes=model.labels) if samples else Provenance()).after(
+            before, model.labels
+        )
     for old in TRAINING_KEYS.keys() & training.keys():
         warn_renamed(f"training={{{old!r}: ...}}", repr(TRAINING_KEYS[old]))
     rest = new_keys(training, TRAINING_KEYS)

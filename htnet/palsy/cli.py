@@ -259,10 +259,10 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from htnet.core.identity import trained_doubts
     from htnet.hub import load_pretrained
     from htnet.palsy import check_face_model, evaluate_palsy, load_split, score_table
     from htnet.palsy.evaluate import RESULTS
+    from htnet.pipeline.doubts import doubts_of_weights
 
     refuse_same_folder(args.out, args.data, args.weights)
     check_folder(args.out, (*RESULTS, "confusion.png"), overwrite=args.overwrite)
@@ -281,7 +281,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         allow_trained=args.allow_trained or args.split == "train",
     )
-    show_warnings(trained_doubts(model.trained_people, model.trained_datasets, manifest))
+    show_warnings(doubts_of_weights(model, manifest))
     print(score_table(scores))
     out = Path(args.out)
     files = [out / "summary.json", out / "predictions.csv"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from htnet.core.errors import ManifestError
 from htnet.core.files import check_folder
-from htnet.core.identity import refuse_unnamed, trained_doubts
+from htnet.core.identity import refuse_unnamed
 from htnet.core.paths import as_path
 from htnet.core.schema import document, model_part, to_json
 from htnet.data import Manifest
@@ -21,6 +21,7 @@ from htnet.palsy.faces import FaceSet
 from htnet.palsy.metrics import GradeScores, grade_scores
 from htnet.palsy.predictor import predict_faces
 from htnet.palsy.train import check_face_model
+from htnet.pipeline.doubts import doubts_of_weights
 
 #: The files of an evaluation.
 RESULTS = ("predictions.csv", "summary.json")
@@ -95,7 +96,7 @@ def evaluate_palsy(
         **more,
         **scores.to_dict(),
     }
-    warnings = trained_doubts(model.trained_people, model.trained_datasets, manifest)
+    warnings = doubts_of_weights(model, manifest)
     write_atomic(out / "summary.json", to_json(document("htnet.palsy_scores", content, warnings)))
     return scores
 

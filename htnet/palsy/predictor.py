@@ -29,6 +29,7 @@ from htnet.palsy.grades import describe_class
 from htnet.palsy.prepare import align_face, palsy_landmarker
 from htnet.palsy.sources import images_in
 from htnet.palsy.train import check_face_model, face_models
+from htnet.pipeline.doubts import unlearned
 from htnet.preprocess import FrameSource, Landmarker, read_frame
 from htnet.preprocess.depth import check_bit_depth
 from htnet.training import predict_set
@@ -52,6 +53,7 @@ class GradePrediction:
         architecture: name of the model's architecture in the registry.
         temperature: the scores were divided by it before the softmax; 1 changes nothing.
         license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
+        doubts: reasons to doubt predictions of these weights.
     """
 
     label: str
@@ -64,11 +66,12 @@ class GradePrediction:
     architecture: str = ""
     temperature: float = 1.0
     license_expression: str = ""
+    doubts: tuple[QualityWarning, ...] = ()
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
         """All reasons to doubt this prediction."""
-        return self.landmarks.warnings
+        return (*self.landmarks.warnings, *self.doubts)
 
     @property
     def grade(self) -> str:
@@ -235,6 +238,7 @@ class GradePredictor:
             architecture=self.model.name,
             temperature=self.model.temperature,
             license_expression=self.model.license_expression,
+            doubts=unlearned(self.model.provenance),
         )
 
 

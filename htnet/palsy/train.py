@@ -76,8 +76,8 @@ def train_palsy(
         "subjects": len(manifest.subjects),
         "protocol": "trained on the training split; the last epoch, nothing was selected",
     }
-    people = TrainedPeople.of(manifest)
-    record = WeightsRecord(manifest.classes, data.spec, card, people, Provenance.of(manifest))
+    people, provenance = TrainedPeople.of(manifest), Provenance.of(manifest, classes=manifest.classes)
+    record = WeightsRecord(manifest.classes, data.spec, card, people, provenance)
     trained = train_into(out, job, data, record, on_epoch, callbacks=callbacks, overwrite=overwrite)
     return trained, job.start.report if isinstance(job.start, StartFrom) else None
 

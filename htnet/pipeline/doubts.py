@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+from htnet.core.identity import trained_doubts
+from htnet.core.provenance import Provenance
 from htnet.core.types import ModelInput, QualityWarning, Spotting
+from htnet.models import EmotionModel
 from htnet.preprocess.pairs import order_warnings
 
 #: Confidence of spotting below which a prediction for a clip gets a warning. The 200 clips of
@@ -27,6 +32,23 @@ def clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
         "htnet spot --plot."
     )
     return (QualityWarning("low_confidence", text),)
+
+
+def unlearned(provenance: Provenance | None) -> tuple[QualityWarning, ...]:
+    """A warning if the weights have classes of which they were trained on no sample."""
+    if provenance is None or not provenance.unlearned:
+        return ()
+    names = " or ".join(provenance.unlearned)
+    text = (
+        f"The weights were trained on no sample of {names}: they cannot recognize it, and its probability means "
+        "nothing. Use other weights if it may occur."
+    )
+    return (QualityWarning("class_not_learned", text),)
+
+
+def doubts_of_weights(model: EmotionModel, samples: Iterable[Any]) -> tuple[QualityWarning, ...]:
+    """Warnings about scores of weights on samples: see `trained_doubts` and `unlearned`."""
+    return (*trained_doubts(model.trained_people, model.trained_datasets, samples), *unlearned(model.provenance))
 
 
 def flagged(made: ModelInput, fault: str) -> ModelInput:

@@ -44,7 +44,7 @@ from htnet.hub.given import given_model
 from htnet.models import EmotionModel
 from htnet.models.input_range import refuse_bad_output
 from htnet.pipeline.batches import GivenPair, blocks, checked_pairs, checked_samples
-from htnet.pipeline.doubts import MIDDLE_APEX, clearness, flagged
+from htnet.pipeline.doubts import MIDDLE_APEX, clearness, flagged, unlearned
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
@@ -539,13 +539,13 @@ class Predictor:
             units = [units_by_side(known, found) for found in sides.float().sigmoid().tolist()]
         else:
             scores = self._call(images, **more)
-        labels = self.model.labels
+        labels, more_doubts = self.model.labels, unlearned(self.model.provenance)
         return [
             Prediction(
                 label=answered(labels[best], asked.made.expression, self.always),
                 probabilities=dict(zip(labels, p, strict=True)),
                 model=self.name,
-                input=asked.made,
+                input=replace(asked.made, warnings=(*asked.made.warnings, *more_doubts)),
                 sample=asked.sample or asked.files.stem,
                 truth=asked.truth,
                 action_units=active,

@@ -14,7 +14,7 @@ import torch
 
 from htnet.core.errors import InputError, ManifestError
 from htnet.core.files import check_folder
-from htnet.core.identity import is_named, trained_doubts
+from htnet.core.identity import is_named
 from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar
 from htnet.core.schema import document, model_part, to_json
@@ -27,6 +27,7 @@ from htnet.evaluation.metrics import Scores, score, uar_of_each, uf1_of_each
 from htnet.evaluation.store import to_csv, write_atomic
 from htnet.evaluation.trained import refuse_trained
 from htnet.models import EmotionModel
+from htnet.pipeline.doubts import doubts_of_weights
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import Landmarker
 
@@ -43,7 +44,7 @@ class WeightsAnswers:
         weights: name of the weights.
         model: part "model" of the document.
         probabilities: (N, C), classes in the order of `WeightsScores.classes`.
-        warnings: whether the weights were trained on people of the samples.
+        warnings: whether the weights were trained on people of the samples, and on all their classes.
     """
 
     weights: str
@@ -267,7 +268,7 @@ def evaluate(
     def ask(one: Predictor) -> WeightsAnswers:
         bar = progress_bar(one.manifest(manifest, batch_size=batch_size), "predicting", len(manifest), show=progress)
         chances = np.array([[found.probabilities[name] for name in classes] for found in bar])
-        doubts = trained_doubts(one.model.trained_people, one.model.trained_datasets, manifest)
+        doubts = doubts_of_weights(one.model, manifest)
         part = model_part(one.name, one.model.name, one.model.temperature, one.model.license_expression)
         return WeightsAnswers(one.name, part, chances, doubts)
 

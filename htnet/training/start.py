@@ -78,12 +78,8 @@ class StartFrom:
         Args:
             own: provenance of the training alone, without the start.
         """
-        return dataclasses.replace(
-            own,
-            started_from=self.name,
-            started_from_sha256=self.digest(),
-            before=self.source.provenance or Provenance(),
-        )
+        begun = dataclasses.replace(own, started_from=self.name, started_from_sha256=self.digest())
+        return begun.after(self.source.provenance or Provenance(), self.source.labels)
 
     def people(self, own: TrainedPeople) -> TrainedPeople:
         """People that weights trained from these have been trained on: ``own``, and those of the source."""

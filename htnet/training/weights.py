@@ -114,7 +114,7 @@ def train_weights(
         **({"generated": f"{job.recipe.generated} by htnet.synthesis in every batch"} if job.recipe.generated else {}),
         **(training or {}),
     }
-    provenance = Provenance.of(manifest, generated=bool(job.recipe.generated))
+    provenance = Provenance.of(manifest, generated=bool(job.recipe.generated), classes=manifest.classes)
     record = WeightsRecord(manifest.classes, data.spec, card, TrainedPeople.of(manifest), provenance, temperature)
     job = dataclasses.replace(job, settings=settings)
     return train_into(out, job, data, record, on_epoch, callbacks=callbacks, ranks=ranks, overwrite=overwrite)
