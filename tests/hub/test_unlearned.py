@@ -11,12 +11,9 @@ from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.hub import load_pretrained, read_config, save_pretrained
 from htnet.models import create_model
-from htnet.palsy import GradePredictor
 from htnet.pipeline import evaluate
 from htnet.training import Recipe, StartFrom, TrainingJob, load_flow_set, train_weights
-from tests.palsy.test_flow import SETTINGS, SMALL
 from tests.support.flows import write_flow_set
-from tests.support.pairs import face
 
 SHORT = Recipe(epochs=1, batch_size=8)
 CODE = "class_not_learned"
@@ -105,13 +102,3 @@ def test_saved_by_hand(part, tmp_path):
     unlabeled = [dataclasses.replace(sample, label=None) for sample in part]
     save_pretrained(fresh(), tmp_path / "unlabeled", people=unlabeled)
     assert load_pretrained(tmp_path / "unlabeled").provenance.unlearned == ()
-
-
-def test_grades_too():
-    model = create_model("htnet_palsy_tiny", num_classes=3, **SETTINGS).eval()
-    model.preprocess_spec, model.labels = SMALL, ("1", "2", "3")
-    assert CODE not in codes(GradePredictor(model, landmarks="template").image(face()).warnings)
-    model.provenance = Provenance(unlearned=("2",))
-    found = GradePredictor(model, landmarks="template").image(face())
-    assert CODE in codes(found.warnings)
-    assert CODE in json.dumps(found.to_dict()["warnings"])

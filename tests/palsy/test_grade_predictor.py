@@ -10,6 +10,7 @@ import torch
 
 import htnet
 from htnet.core.errors import InputError, WeightsError
+from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.hub import save_pretrained
@@ -103,6 +104,16 @@ def test_device_and_type_by_name(small, tmp_path):
         GradePredictor(small, dtype="bfloat16")
     with pytest.raises(WeightsError, match="a model was given"):
         GradePredictor(small, revision="v1")
+
+
+def test_grades_without_a_training_sample_are_doubted(small):
+    def found():
+        return GradePredictor(small, landmarks="template").image(face())
+
+    assert found().warnings == ()
+    small.provenance = Provenance(unlearned=("b",))
+    assert [warning.code for warning in found().warnings] == ["class_not_learned"]
+    assert [warning["code"] for warning in found().to_dict()["warnings"]] == ["class_not_learned"]
 
 
 def test_grade_predictor_finds_the_maps(rng):
