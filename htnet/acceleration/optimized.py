@@ -6,7 +6,7 @@ import copy
 import inspect
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn, cast
 
@@ -286,7 +286,7 @@ class OptimizedModel(EmotionModel):
             self._refuse("be trained")
         return self
 
-    def reset_classifier(self, num_classes: int, labels: tuple[str, ...] | None = None) -> None:
+    def reset_classifier(self, num_classes: int, labels: Sequence[str] | None = None) -> None:
         """Refused: the last layer is fused.
 
         Raises:

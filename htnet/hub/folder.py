@@ -31,6 +31,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
 from htnet.models.base import not_finite, parametrized_weights, refuse_unusable_weights
+from htnet.models.labels import checked_labels
 from htnet.models.registry import defining_module
 from htnet.models.single_input import checked_model
 
@@ -357,6 +358,7 @@ def load_files(
         model = build_model(config["architecture"], config["config"], config.get("model"))
         if precision is not None:
             model = optimized_like(model, precision)
+        model.labels = checked_labels(config["labels"], model.config.num_classes, WeightsError)
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
         # Older folders have no record.
         model.trained_people = TrainedPeople.from_dict(config.get("trained_people"))
@@ -382,11 +384,6 @@ def load_files(
     if problem := _misfit(model.state_dict(), state):
         raise CorruptWeightsError(f"{weights_path} does not fit {config_path}: {problem}. {_get_again(weights_path)}")
     model.load_state_dict(state)
-    if len(config["labels"]) != model.config.num_classes:
-        raise WeightsError(
-            f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."
-        )
-    model.labels = tuple(config["labels"])
     # Folders written before the field was added use the plain softmax.
     model.temperature = checked_temperature(config.get("temperature", 1.0), str(config_path))
     return model.to(device=usable_device(device), dtype=dtype).eval()

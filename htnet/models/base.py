@@ -20,13 +20,14 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
-from htnet.core.fields import Checked, checked, one_of, real, whole
+from htnet.core.fields import Checked, checked, each, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.provenance import Provenance, with_provenance
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range, refuse_bad_output, refuse_not_finite, require_tensor
 from htnet.models.intermediates import Enough, stage_outputs
+from htnet.models.labels import checked_labels
 from htnet.models.sharing import SharedModel
 
 #: Hooks that compute a weight before every call.
@@ -55,21 +56,22 @@ class ModelConfig(Checked):
     channels: int = checked(3, whole())
     num_classes: int = checked(3, whole(0))
     dropout: float = checked(0.0, real(ge=0, lt=1))
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = checked((0.0, 0.0, 0.0), each(real()))
+    std: tuple[float, ...] = checked((1.0, 1.0, 1.0), each(real(gt=0)))
 
     _error = ModelError
 
     def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            if hasattr(values := getattr(self, name), "tolist"):  # an array or a tensor
+                object.__setattr__(self, name, values.tolist())
         super().__post_init__()
         for name in ("mean", "std"):
             # JSON has no tuples; normalizing here makes a reloaded config equal the saved one.
-            values = tuple(float(x) for x in getattr(self, name))
+            values = tuple(map(float, getattr(self, name)))
             object.__setattr__(self, name, values)
             if len(values) != self.channels:
                 raise ModelError(f"{name} has {len(values)} values for {self.channels} channels; give one per channel.")
-        if any(not s > 0 for s in self.std):
-            raise ModelError(f"std is {self.std}; give positive numbers.")
 
     def require_multiple(self, whole: str, part: str) -> None:
         """Raise `ModelError` unless the field ``whole`` is a multiple of the field ``part``."""
@@ -155,7 +157,6 @@ class EmotionModel(SharedModel, nn.Module):
 
     config: ModelConfig
     name: str
-    labels: tuple[str, ...]
     preprocess_spec: PreprocessSpec | None
     provenance: Provenance | None
     trained_people: TrainedPeople | None
@@ -191,21 +192,23 @@ class EmotionModel(SharedModel, nn.Module):
         """Compute class scores (B, num_classes), or the pooled vector before them, from features."""
         raise NotImplementedError
 
-    def reset_classifier(self, num_classes: int, labels: tuple[str, ...] | None = None) -> None:
+    def reset_classifier(self, num_classes: int, labels: Sequence[str] | None = None) -> None:
         """Replace the last layer by a fresh one for another number of classes, and set the temperature to 1.
 
         Args:
             num_classes: new number of classes; 0 removes the layer, so ``forward`` returns the pooled features.
             labels: class names; `default_labels` by default.
+
+        Raises:
+            ModelError: the labels are not one name per class, each once.
         """
         config = dataclasses.replace(self.config, num_classes=num_classes)
-        if labels is not None and len(labels) != num_classes:
-            raise ModelError(f"{len(labels)} labels for {num_classes} classes; give one name per class.")
+        names = self.default_labels(num_classes) if labels is None else checked_labels(labels, num_classes)
         own = next(self.parameters())
         self._set_classifier(self.fresh_classifier(num_classes).to(own.device, own.dtype))
         self.temperature = 1.0
         self.config = config
-        self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
+        self.labels = names
 
     def fresh_classifier(self, num_classes: int) -> nn.Module:
         """A new last layer: `make_classifier`, unless the model has one of another kind."""
@@ -231,6 +234,15 @@ class EmotionModel(SharedModel, nn.Module):
         found = (scores.float() / self.temperature).softmax(dim=1)
         refuse_bad_output(self.name, "probabilities", found, scores.dtype)
         return found
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in output order, one per class; a list that is set is checked."""
+        return cast("tuple[str, ...]", self.__dict__["labels"])
+
+    @labels.setter
+    def labels(self, names: Sequence[str]) -> None:
+        self.__dict__["labels"] = checked_labels(names, self.config.num_classes)
 
     @property
     def trained_on(self) -> str:

@@ -182,6 +182,13 @@ def test_config_with_unknown_fields(folder):
     htnet.load_pretrained(folder)
 
 
+@pytest.mark.parametrize("labels", [["a", "a", "b"], ["a", "A ", "b"], ["a", None, "b"], ["a", "", "b"], [0, 1, 2]])
+def test_config_with_labels_that_would_lose_a_class(folder, labels):
+    edit(folder, labels=labels)
+    with pytest.raises(WeightsError, match=r"config.json: The labels are \["):
+        htnet.load_pretrained(folder)
+
+
 def test_half_precision_keeps_the_answer(folder):
     image = torch.rand(4, 3, 28, 28) * 255
     full, half = htnet.load_pretrained(folder), htnet.load_pretrained(folder, dtype=torch.bfloat16)

@@ -14,6 +14,7 @@ from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
 from htnet.models.converters.files import read_checkpoint
 from htnet.models.converters.labels import stored_labels
 from htnet.models.converters.states import find_state
+from htnet.models.labels import checked_labels
 
 
 def marks() -> dict[str, Sequence[str]]:
@@ -71,12 +72,8 @@ def _labels_of(model: EmotionModel, content: Any, labels: Sequence[str] | None) 
         stored = stored_labels(content, model.labels)
         found = stored or model.labels
         return found, f"labels {'of the checkpoint' if stored else 'assumed'}: {', '.join(found)}"
-    if len(labels) != len(model.labels) or len(set(labels)) < len(labels) or not all(labels):
-        raise CheckpointError(
-            f"The labels are {', '.join(map(repr, labels))}, but the model has {len(model.labels)} outputs. "
-            "Give each output its own name."
-        )
-    return tuple(labels), f"labels given: {', '.join(labels)}"
+    names = checked_labels(labels, len(model.labels), CheckpointError)
+    return names, f"labels given: {', '.join(names)}"
 
 
 def convert_checkpoint(
