@@ -10,6 +10,7 @@ from pathlib import Path
 from htnet.core.errors import HtnetError, ManifestError, SpecError, cause
 from htnet.core.limits import read_json, sha256_of
 from htnet.core.paths import as_path
+from htnet.core.saved_spec import saved_spec
 from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
@@ -32,7 +33,7 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
     if not os.path.isfile(path):
         return None
     try:
-        return PreprocessSpec.from_dict(read_json(path))
+        return saved_spec(read_json(path))
     except (HtnetError, OSError, ValueError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
 

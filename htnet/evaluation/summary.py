@@ -12,6 +12,7 @@ from htnet.core.errors import InputError, cause
 from htnet.core.hints import hint, how, missing
 from htnet.core.limits import read_json
 from htnet.core.paths import as_path
+from htnet.core.saved_spec import saved_spec
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.training import Recipe, StartFrom, TrainingJob
@@ -80,7 +81,7 @@ class Summary:
         evaluated = {
             "model": run["model"],
             "recipe": Recipe.from_dict(run["recipe"]),
-            "preprocessing": PreprocessSpec.from_dict(run["preprocess"]),
+            "preprocessing": saved_spec(run["preprocess"]),
             "start": self._start(start),
             "set of classes": tuple(self.content["classes"]),
             "kind of folds": self.content.get("leave", "subject"),

@@ -27,10 +27,10 @@ from htnet.core.limits import check_safetensors, read_json, sha256_of
 from htnet.core.optional import named_dtype, usable_device
 from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance, translated
-from htnet.core.types import PreprocessSpec
+from htnet.core.saved_spec import refuse_missing, saved_spec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
-from htnet.models.base import not_finite, parametrized_weights, refuse_unusable_weights
+from htnet.models.base import ModelConfig, not_finite, parametrized_weights, refuse_unusable_weights
 from htnet.models.labels import checked_labels
 from htnet.models.registry import defining_module
 from htnet.models.single_input import checked_model
@@ -355,11 +355,12 @@ def load_files(
     if isinstance(stated := config["config"].get("num_classes"), int) and stated != len(config["labels"]):
         raise WeightsError(f"{config_path} names {len(config['labels'])} labels for {stated} classes.")
     try:
+        refuse_missing(config["config"], ModelConfig.field_names(), f"setting of {config['architecture']}", ModelError)
         model = build_model(config["architecture"], config["config"], config.get("model"))
         if precision is not None:
             model = optimized_like(model, precision)
         model.labels = checked_labels(config["labels"], model.config.num_classes, WeightsError)
-        model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
+        model.preprocess_spec = saved_spec(config["preprocess"])
         # Older folders have no record.
         model.trained_people = TrainedPeople.from_dict(config.get("trained_people"))
         model.provenance = Provenance.from_dict(config["provenance"])

@@ -12,6 +12,7 @@ from os import PathLike
 import numpy as np
 
 from htnet.core.errors import HtnetError, InputError
+from htnet.core.saved_spec import saved_spec
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample, open_data
 from htnet.data.prepared import resolve_spec
@@ -99,7 +100,7 @@ class Pictures:
                     "their labels and subjects. Give the data that were evaluated."
                 )
             return cls._none(f"{manifest.source} holds {len(own)} of the {run.summary['samples']} samples of the run")
-        spec = PreprocessSpec.from_dict(run.summary["run"]["preprocess"]) if run.trained else PreprocessSpec()
+        spec = saved_spec(run.summary["run"]["preprocess"]) if run.trained else PreprocessSpec()
         reader = SampleReader(resolve_spec(manifest, spec), "yunet")
         said = (
             f"Flow images of {source}: u, v and strain as red, green and blue, each channel from its smallest to its "

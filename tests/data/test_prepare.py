@@ -249,7 +249,7 @@ def test_flow_of_another_kind_is_not_mixed_in(frames, tmp_path):
 
 def test_damaged_spec(frames, tmp_path):
     run(frames, tmp_path / "out", QUICK, TEMPLATE)
-    for text in ("{", '{"flwo": "tvl1"}', "3"):
+    for text in ("{", '{"flwo": "tvl1"}', "3", "{}", '{"flow": "tvl1"}'):
         (tmp_path / "out" / "preprocess.json").write_text(text)
         with pytest.raises(ManifestError, match=r"preprocess.json cannot be read.*Prepare again into an empty"):
             run(frames, tmp_path / "out", QUICK, TEMPLATE)

@@ -13,6 +13,7 @@ from htnet.core.errors import CorruptWeightsError, InputError, ModelError, SpecE
 from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
 from htnet.models import create_model, list_models
+from htnet.models.base import ModelConfig
 from tests.support import contract
 from tests.support.pairs import tiny_model
 
@@ -187,6 +188,16 @@ def test_config_with_labels_that_would_lose_a_class(folder, labels):
     edit(folder, labels=labels)
     with pytest.raises(WeightsError, match=r"config.json: The labels are \["):
         htnet.load_pretrained(folder)
+
+
+@pytest.mark.parametrize(("part", "error"), [("preprocess", SpecError), ("config", ModelError)])
+def test_config_that_lost_a_setting(folder, part, error):
+    kept = read_config(folder / "config.json")[part]
+    later = {"head_motion", "clahe", "clip_frames"} if part == "preprocess" else kept.keys() - set(ModelConfig.field_names())
+    for lost in kept.keys() - later:
+        edit(folder, **{part: {name: value for name, value in kept.items() if name != lost}})
+        with pytest.raises(error, match=f"config.json: Missing .*: {lost}. htnet always writes it"):
+            htnet.load_pretrained(folder)
 
 
 def test_half_precision_keeps_the_answer(folder):

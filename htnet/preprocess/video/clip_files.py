@@ -12,6 +12,7 @@ from htnet.core.arrays import real_array
 from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
+from htnet.core.saved_spec import saved_spec
 from htnet.core.types import FloatArray, PreprocessSpec
 from htnet.preprocess.video.open import Video, open_video
 
@@ -106,7 +107,7 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
     try:
         check_safetensors(path)
         with safe_open(os.fspath(path), framework="numpy") as file:
-            made = PreprocessSpec.from_dict(parse_json(file.metadata()["spec"]))
+            made = saved_spec(parse_json(file.metadata()["spec"]))
             motion = np.asarray(file.get_tensor("motion"), np.float32)
     except HtnetError as error:
         raise InputError(
