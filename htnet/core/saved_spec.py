@@ -12,13 +12,18 @@ from htnet.core.types import PreprocessSpec
 _LATER = ("head_motion", "clahe", "clip_frames")
 
 
-def saved_spec(data: Mapping[str, Any]) -> PreprocessSpec:
+def saved_spec(data: Mapping[str, Any], names: Iterable[str] | None = None) -> PreprocessSpec:
     """Rebuild a saved spec. Its fields must all be there: a default in place of a lost one would change the input.
+
+    Args:
+        data: what was read from JSON.
+        names: the fields, if only some of them were saved.
 
     Raises:
         SpecError: a field is missing, unknown or impossible.
     """
-    refuse_missing(data, [n for n in PreprocessSpec.field_names() if n not in _LATER], "preprocessing field", SpecError)
+    wanted = PreprocessSpec.field_names() if names is None else tuple(names)
+    refuse_missing(data, [name for name in wanted if name not in _LATER], "preprocessing field", SpecError)
     return PreprocessSpec.from_dict(data)
 
 

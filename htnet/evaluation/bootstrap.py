@@ -40,6 +40,15 @@ def why_no_draws(people: Sequence[Any]) -> str | None:
     return None if len(set(people)) > 1 else "all samples are of one person"
 
 
+def check_draws(resamples: int, seed: int) -> tuple[int, int]:
+    """Check the number of draws and their seed, before anything that takes time.
+
+    Raises:
+        InputError: ``resamples`` is not a whole number of 1 or more, or ``seed`` not one of 0 or more.
+    """
+    return whole().check("resamples", resamples), whole(0).check("seed", seed)
+
+
 def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0) -> tuple[IntArray, IntArray]:
     """Draw groups with replacement, as many as there are, for each of several resamples.
 
@@ -55,13 +64,13 @@ def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0
         The index of each sample's group, (N,) in 0..G - 1, and the number of times that each group was drawn, (R, G).
 
     Raises:
-        InputError: no samples, a group is missing, ``resamples`` below 1, or two people whose names differ only in
-            spelling.
+        InputError: no samples, a group is missing, ``resamples`` below 1, an impossible seed, or two people whose names
+            differ only in spelling.
     """
     each = group_list(groups)
     if not each:
         raise InputError("groups is empty; drawing needs at least one sample.")
-    whole().check("resamples", resamples)
+    resamples, seed = check_draws(resamples, seed)
     check_groups(each)
     numbers = {name: i for i, name in enumerate(sorted(set(each)))}
     count = len(numbers)
@@ -93,7 +102,8 @@ def resampled_confusions(
         (R, C, C) counts, rows are true classes.
 
     Raises:
-        InputError: no samples, unequal lengths, a label that is not a class index, or ``resamples`` below 1.
+        InputError: no samples, unequal lengths, a label that is not a class index, ``resamples`` below 1, or an
+            impossible seed.
     """
     check_rows(truth=truth, prediction=prediction, groups=groups)
     true = class_indexes(truth, num_classes, "truth")

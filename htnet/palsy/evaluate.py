@@ -13,7 +13,7 @@ from htnet.core.identity import refuse_unnamed
 from htnet.core.paths import as_path
 from htnet.core.schema import document, model_part, to_json
 from htnet.data import Manifest
-from htnet.evaluation.bootstrap import RESAMPLES
+from htnet.evaluation.bootstrap import RESAMPLES, check_draws
 from htnet.evaluation.store import to_csv, write_atomic
 from htnet.evaluation.trained import refuse_trained
 from htnet.models import EmotionModel
@@ -62,6 +62,7 @@ def evaluate_palsy(
         ModelError: the model does not read faces of this size.
     """
     check_folder(out, RESULTS, overwrite=overwrite)
+    resamples, seed = check_draws(resamples, seed)
     check_face_model(model, data.spec.size)
     if len(manifest) != len(data):
         raise ManifestError(

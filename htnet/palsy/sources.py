@@ -118,8 +118,8 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
     train, val (or validation) or test, in every row or in none. Other columns are ignored.
 
     Raises:
-        ManifestError: the table is not as described, a patient is in two splits, or it is not clear which patient an
-            image shows.
+        ManifestError: the table is not as described, an image is listed twice, a patient is in two splits, or it is not
+            clear which patient an image shows.
     """
     path = as_path(path, "path")
     columns, rows = read_table(path, ("image_path", "grade"))
@@ -127,6 +127,7 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
     if column is not None and patients != "auto":
         raise ManifestError(f"{path} names patients in the column {column!r}. Leave patients (--patients) out.")
     listed_images: list[tuple[str, Sample]] = []
+    lines: dict[str, int] = {}
     for line, row in rows:
         text = as_there(path.parent, row["image_path"].strip())
         where = f"{path}, line {line}"
@@ -143,6 +144,11 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
         patient = row[column].strip() if column is not None else ""
         name = Path(text).with_suffix("").as_posix()
         listed_images.append((text, Sample(name, subject=patient, label=label, image=path.parent / text, split=split)))
+        first = lines.setdefault(os.path.realpath(path.parent / text), line)
+        if first != line:  # it would count twice
+            raise ManifestError(
+                f"{where}: {row['image_path'].strip()} is the image of line {first}. Delete one of them."
+            )
     samples = [sample for _, sample in listed_images]
     if column is not None:
         refuse_unnamed(samples, str(path), f"people must not be on both sides of a split. Its column is {column!r}")

@@ -21,7 +21,7 @@ from htnet.core.schema import document, model_part, to_json
 from htnet.core.types import DEFAULT_WEIGHTS, Float64Array, QualityWarning
 from htnet.core.words import counted, listed
 from htnet.data import Manifest, open_data
-from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions, why_no_draws
+from htnet.evaluation.bootstrap import RESAMPLES, check_draws, interval, resampled_confusions, why_no_draws
 from htnet.evaluation.calibration import expected_calibration_error, log_loss
 from htnet.evaluation.metrics import Scores, score, uar_of_each, uf1_of_each
 from htnet.evaluation.store import to_csv, write_atomic
@@ -241,6 +241,7 @@ def evaluate(
         SpecError: the flow images were not made in the way that the weights were trained with.
         HtnetError: a sample cannot be read; the message names it.
     """
+    resamples, seed = check_draws(resamples, seed)
     manifest = data if isinstance(data, Manifest) else open_data(data)
     manifest.labels()  # raises an error if a sample has none
 

@@ -117,7 +117,7 @@ def test_dropout_acts_in_training_only():
         ({"dim": 2.5}, "dim is 2.5"),
         ({"num_classes": True}, "num_classes is True"),
         ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"std": (1, 0, 1)}, "positive"),
+        ({"std": (1, 0, 1)}, "each a number above 0"),
         ({"mean": (1, 2)}, "2 values for 3 channels"),
         ({"block_repeats": (1, 0, 1)}, "block_repeats is \\(1, 0, 1\\)"),
     ],

@@ -231,3 +231,18 @@ def test_palsy_prepare_does_not_relabel_or_resplit(tmp_path, capsys):
     assert cli.main(words) == 0
     assert cli.main([*words, "--test", "1", "--overwrite"]) == 0
     assert (tmp_path / "d" / "manifest.csv").read_bytes() != before
+
+
+@pytest.mark.parametrize("again", ["faces/../faces/p0.png", "other/p0.png"])
+def test_an_image_that_is_listed_twice_is_refused(tmp_path, again):
+    """The names differ, but the picture would count twice."""
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "other").symlink_to(tmp_path / "faces")
+    for name in ("p0", "p1"):
+        save_face(tmp_path / "faces" / f"{name}.png", 1)
+    text = "image_path,grade,patient\nfaces/p0.png,1,a\nfaces/p1.png,2,b\n"
+    (tmp_path / "m.csv").write_text(text)
+    assert len(read_palsy(tmp_path / "m.csv")) == 2
+    (tmp_path / "m.csv").write_text(f"{text}{again},1,a\n")
+    with pytest.raises(ManifestError, match=rf"m\.csv, line 3: {re.escape(again)} is the image of line 1\. Delete one"):
+        read_palsy(tmp_path / "m.csv")

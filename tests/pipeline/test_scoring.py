@@ -13,6 +13,7 @@ from htnet.core.errors import InputError, ManifestError, OverwriteError
 from htnet.core.identity import TrainedPeople
 from htnet.core.types import EMOTIONS
 from htnet.data import Manifest
+from htnet.evaluation.bootstrap import resampled_confusions
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.pipeline import evaluate
@@ -157,3 +158,12 @@ def test_the_command_prints_what_the_library_returns(succeed, fail, data, compar
     assert (tmp_path / "out" / "predictions.csv").is_file()
     assert "already exists" in fail(*words, "--out", tmp_path / "out")
     assert "which is read" in fail(*words, "--out", one)
+
+
+@pytest.mark.parametrize("draws", [{"seed": -1}, {"seed": 1.5}, {"seed": None}, {"resamples": 0}, {"resamples": 2.5}])
+def test_impossible_draws_are_refused_before_anything_is_computed(draws, tmp_path):
+    name = next(iter(draws))
+    with pytest.raises(InputError, match=f"{name} is "):
+        evaluate(tmp_path / "not there", **draws)
+    with pytest.raises(InputError, match=f"{name} is "):
+        resampled_confusions([0, 1], [0, 1], ["a", "b"], 2, **draws)

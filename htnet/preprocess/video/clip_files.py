@@ -107,7 +107,7 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
     try:
         check_safetensors(path)
         with safe_open(os.fspath(path), framework="numpy") as file:
-            made = saved_spec(parse_json(file.metadata()["spec"]))
+            made = saved_spec(parse_json(file.metadata()["spec"]), spec.part("motion"))
             motion = np.asarray(file.get_tensor("motion"), np.float32)
     except HtnetError as error:
         raise InputError(
