@@ -245,5 +245,5 @@ def test_an_image_that_is_listed_twice_is_refused(tmp_path, again):
     (tmp_path / "m.csv").write_text(text)
     assert len(read_palsy(tmp_path / "m.csv")) == 2
     (tmp_path / "m.csv").write_text(f"{text}{again},1,a\n")
-    with pytest.raises(ManifestError, match=rf"m\.csv, line 3: {re.escape(again)} is the image of line 1\. Delete one"):
+    with pytest.raises(ManifestError, match=rf"m\.csv, line 4: {re.escape(again)} is the image of line 2\. Delete one"):
         read_palsy(tmp_path / "m.csv")
