@@ -58,6 +58,7 @@ class OptimizedModel(EmotionModel):
         for name in ("input_kind", "extra_inputs", "same_operations"):
             setattr(self, name, getattr(source, name))
         self.name, self.labels, self.preprocess_spec = source.name, source.labels, source.preprocess_spec
+        self.classifier_replaced = source.classifier_replaced
         self.provenance, self.trained_people = source.provenance, source.trained_people
         self.temperature = source.temperature
         self._num_features = source.num_features

@@ -165,7 +165,7 @@ class Provenance:
 
         Args:
             before: provenance of these weights.
-            classes: the classes of these weights.
+            classes: the classes of these weights whose classifier was taken over.
         """
         known = set() if before is None else set(classes) - set(before.unlearned)
         return dataclasses.replace(

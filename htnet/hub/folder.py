@@ -204,7 +204,7 @@ def _known_of(
         provenance = before
     elif provenance is None:
         provenance = (Provenance.of(samples, classes=model.labels) if samples else Provenance()).after(
-            before, model.labels
+            before, () if model.classifier_replaced else model.labels
         )
     for old in TRAINING_KEYS.keys() & training.keys():
         warn_renamed(f"training={{{old!r}: ...}}", repr(TRAINING_KEYS[old]))

@@ -139,6 +139,7 @@ class EmotionModel(SharedModel, nn.Module):
         trained_people: record of the training subjects (`htnet.core.identity.TrainedPeople`); None for a fresh model.
         temperature: divisor of the scores in `probabilities` (temperature scaling, see `htnet.calibration`);
             1 changes nothing. ``forward`` and training do not use it.
+        classifier_replaced: whether the last layer is another than that of the training in ``provenance``.
         input_kind: kind of the input image, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
             picture of an aligned face.
         labels_by_number: default class names by the number of classes.
@@ -161,6 +162,7 @@ class EmotionModel(SharedModel, nn.Module):
     provenance: Provenance | None
     trained_people: TrainedPeople | None
     temperature: float
+    classifier_replaced: bool
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -177,12 +179,13 @@ class EmotionModel(SharedModel, nn.Module):
         self.provenance = None
         self.trained_people = None
         self.temperature = 1.0
+        self.classifier_replaced = False
         self._range_seen = False
         self._saved = set()
         self.standardize = Standardize(config.mean, config.std)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({"_saved": set(), **with_provenance(state)})
+        super().__setstate__({"_saved": set(), "classifier_replaced": False, **with_provenance(state)})
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Compute the features that the head reads from an image (B, C, H, W), 0..255."""
@@ -206,6 +209,7 @@ class EmotionModel(SharedModel, nn.Module):
         names = self.default_labels(num_classes) if labels is None else checked_labels(labels, num_classes)
         own = next(self.parameters())
         self._set_classifier(self.fresh_classifier(num_classes).to(own.device, own.dtype))
+        self.classifier_replaced = True
         self.temperature = 1.0
         self.config = config
         self.labels = names
@@ -561,7 +565,8 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
         if shapes != own:
             raise misfit
         other.load_state_dict(model.state_dict())
-        for name in ("name", "labels", "preprocess_spec", "provenance", "trained_people", "temperature"):
+        copied = ("name", "labels", "preprocess_spec", "provenance", "trained_people", "temperature")
+        for name in (*copied, "classifier_replaced"):
             setattr(other, name, getattr(model, name))
         model = other
     if classes != model.config.num_classes:

@@ -111,6 +111,8 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
         raise ModelError(f"The source contains NaN or infinite values in {', '.join(bad[:4])}; give undamaged weights.")
     for name, value in new.items():
         own[name].copy_(value)
+    if isinstance(source, EmotionModel):
+        target.classifier_replaced = source.classifier_replaced or not head <= new.keys()
     people = source.trained_people if isinstance(source, EmotionModel) else None
     target.trained_people = people if target.trained_people is None else target.trained_people.joined(people)
     if isinstance(source, EmotionModel) and source.provenance is not None:

@@ -238,7 +238,7 @@ class GradePredictor:
             architecture=self.model.name,
             temperature=self.model.temperature,
             license_expression=self.model.license_expression,
-            doubts=unlearned(self.model.provenance),
+            doubts=unlearned(self.model),
         )
 
 

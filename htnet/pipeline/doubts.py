@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from htnet.core.identity import trained_doubts
-from htnet.core.provenance import Provenance
 from htnet.core.types import ModelInput, QualityWarning, Spotting
 from htnet.models import EmotionModel
 from htnet.preprocess.pairs import order_warnings
@@ -34,11 +33,13 @@ def clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
     return (QualityWarning("low_confidence", text),)
 
 
-def unlearned(provenance: Provenance | None) -> tuple[QualityWarning, ...]:
+def unlearned(model: EmotionModel) -> tuple[QualityWarning, ...]:
     """A warning if the weights have classes of which they were trained on no sample."""
-    if provenance is None or not provenance.unlearned:
+    # The record of a replaced classifier says nothing about the new one.
+    known = () if model.provenance is None or model.classifier_replaced else model.provenance.unlearned
+    if not (missing := [name for name in model.labels if name in known]):
         return ()
-    names = " or ".join(provenance.unlearned)
+    names = " or ".join(missing)
     text = (
         f"The weights were trained on no sample of {names}: they cannot recognize it, and its probability means "
         "nothing. Use other weights if it may occur."
@@ -48,7 +49,7 @@ def unlearned(provenance: Provenance | None) -> tuple[QualityWarning, ...]:
 
 def doubts_of_weights(model: EmotionModel, samples: Iterable[Any]) -> tuple[QualityWarning, ...]:
     """Warnings about scores of weights on samples: see `trained_doubts` and `unlearned`."""
-    return (*trained_doubts(model.trained_people, model.trained_datasets, samples), *unlearned(model.provenance))
+    return (*trained_doubts(model.trained_people, model.trained_datasets, samples), *unlearned(model))
 
 
 def flagged(made: ModelInput, fault: str) -> ModelInput:

@@ -539,7 +539,7 @@ class Predictor:
             units = [units_by_side(known, found) for found in sides.float().sigmoid().tolist()]
         else:
             scores = self._call(images, **more)
-        labels, more_doubts = self.model.labels, unlearned(self.model.provenance)
+        labels, more_doubts = self.model.labels, unlearned(self.model)
         return [
             Prediction(
                 label=answered(labels[best], asked.made.expression, self.always),

@@ -53,6 +53,7 @@ class StartFrom:
             ) from error
         self.labels = labels
         self.report: TransferReport | None = None
+        self._learned: tuple[str, ...] = ()
 
     def __call__(self, fresh: EmotionModel) -> str:
         """Copy matching tensors into the fresh model; the returned text identifies the source.
@@ -63,6 +64,7 @@ class StartFrom:
         if self.labels is not None:
             fresh.labels = self.labels
         self.report = transfer_weights(fresh, self.source)
+        self._learned = () if fresh.classifier_replaced else self.source.labels
         last = {id(tensor) for tensor in fresh.classifier.parameters()}
         body = {name for name, tensor in fresh.named_parameters() if id(tensor) not in last}
         if not body & {*self.report.loaded, *self.report.interpolated}:
@@ -79,7 +81,7 @@ class StartFrom:
             own: provenance of the training alone, without the start.
         """
         begun = dataclasses.replace(own, started_from=self.name, started_from_sha256=self.digest())
-        return begun.after(self.source.provenance or Provenance(), self.source.labels)
+        return begun.after(self.source.provenance or Provenance(), self._learned)
 
     def people(self, own: TrainedPeople) -> TrainedPeople:
         """People that weights trained from these have been trained on: ``own``, and those of the source."""

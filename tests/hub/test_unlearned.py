@@ -10,7 +10,7 @@ from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.hub import load_pretrained, read_config, save_pretrained
-from htnet.models import create_model
+from htnet.models import create_model, transfer_weights
 from htnet.pipeline import evaluate
 from htnet.training import Recipe, StartFrom, TrainingJob, load_flow_set, train_weights
 from tests.support.flows import write_flow_set
@@ -92,6 +92,30 @@ def test_the_start_may_have_had_other_classes():
     assert own.after(Provenance(), ("fear", "anger")).unlearned == ("others",)
     assert own.after(Provenance(unlearned=("fear",)), ("fear", "anger")).unlearned == ("fear", "others")
     assert own.after(None, ("fear",)).unlearned == ("fear", "others")
+
+
+def test_a_start_with_other_classes_has_taught_none_of_them(part, data, tmp_path):
+    """Its classifier is not taken over, so the class is new, though a class of the start has the same name."""
+    four = Manifest(tuple(data), (*data.classes, "fear"), data.source)
+    other = train(four, tmp_path / "other")
+    assert read_config(other / "config.json")["provenance"]["unlearned"] == ["fear"]
+    begun = train(part, tmp_path / "begun", StartFrom(load_pretrained(other)))
+    assert read_config(begun / "config.json")["provenance"]["unlearned"] == ["surprise"]
+
+
+def test_a_new_classifier_is_not_that_of_the_record(trained, data, part, tmp_path):
+    model = load_pretrained(trained)
+    model.reset_classifier(3, model.labels)
+    for made in (model, htnet.optimize(model)):
+        assert not any(CODE in codes(found.warnings) for found in htnet.Predictor(made).manifest(data))
+    four = load_pretrained(train(data, tmp_path / "whole"))
+    four.reset_classifier(4, ("negative", "positive", "surprise", "fear"))
+    save_pretrained(four, tmp_path / "four", people=part)
+    assert load_pretrained(tmp_path / "four").provenance.unlearned == ("surprise", "fear")
+    fresh_head = create_model("htnet_tiny", num_classes=2)
+    transfer_weights(fresh_head, load_pretrained(trained))
+    fresh_head.preprocess_spec = PreprocessSpec()
+    assert not any(CODE in codes(found.warnings) for found in htnet.Predictor(fresh_head).manifest(data))
 
 
 def test_saved_by_hand(part, tmp_path):
