@@ -35,6 +35,17 @@ def ordered_names(given: object) -> tuple[str, ...]:
     return tuple(map(str, names)) if all(isinstance(name, str) for name in names) else ()
 
 
+def spelled_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two names that differ only in case or blanks, or not at all; None if there are none."""
+    spellings: dict[str, str] = {}
+    for name in names:
+        key = " ".join(name.casefold().split())
+        if key in spellings:
+            return spellings[key], name
+        spellings[key] = name
+    return None
+
+
 def in_bytes(size: int) -> str:
     """Text such as "9 kB" and "8.9 MB" (decimal units)."""
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from htnet.core.errors import HtnetError, ModelError
-from htnet.core.words import ordered_names
+from htnet.core.words import ordered_names, spelled_alike
 
 
 def checked_labels(labels: object, num_classes: int, error: type[HtnetError] = ModelError) -> tuple[str, ...]:
@@ -25,12 +25,8 @@ def checked_labels(labels: object, num_classes: int, error: type[HtnetError] = M
     if len(names) != num_classes:
         texts = "" if names or not num_classes else ", which are not a list of texts"
         raise error(f"The labels are {labels!r}{texts}: {len(names)} labels for {num_classes} classes. {cure}")
-    seen: dict[str, str] = {}
-    for name in names:
-        key = " ".join(name.casefold().split())
-        if not key:
-            raise error(f"The labels are {labels!r}: a name is empty. {cure}")
-        if key in seen:
-            raise error(f"The labels are {labels!r}: {seen[key]!r} and {name!r} are the same name. {cure}")
-        seen[key] = name
+    if not all(map(str.strip, names)):
+        raise error(f"The labels are {labels!r}: a name is empty. {cure}")
+    if alike := spelled_alike(names):
+        raise error(f"The labels are {labels!r}: {alike[0]!r} and {alike[1]!r} are the same name. {cure}")
     return names

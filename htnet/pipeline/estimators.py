@@ -19,6 +19,7 @@ from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
 from htnet.core.warn import warn_user
+from htnet.core.words import spelled_alike
 from htnet.models import EmotionModel
 from htnet.preprocess import FlowPreprocessor, FrameSource
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
@@ -389,11 +390,10 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
 
 
 def _check_spellings(names: Sequence[str]) -> None:
-    spellings: dict[str, str] = {}
-    for name in sorted(set(names)):
-        other = spellings.setdefault(" ".join(name.casefold().split()), name)
-        if other != name:
-            raise InputError(f"y has the classes {other!r} and {name!r}, which differ only in case or blanks. Use one.")
+    if alike := spelled_alike(sorted(set(names))):
+        raise InputError(
+            f"y has the classes {alike[0]!r} and {alike[1]!r}, which differ only in case or blanks. Use one."
+        )
 
 
 def _check_columns(images: object) -> None:
