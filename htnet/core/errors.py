@@ -27,7 +27,7 @@ class InputError(HtnetError, ValueError):
 
 
 class LimitError(InputError):
-    """A file exceeds a limit; see `htnet.core.limits`."""
+    """A file exceeds a limit, see `htnet.core.limits`, or needs more memory than there is."""
 
 
 class FrameError(InputError):
@@ -184,6 +184,31 @@ def refuse_type(
         wanted = " or ".join(one.__name__ for one in kinds)
         got = "None" if value is None else f"of type {type(value).__name__}"
         raise error(f"{name} is {got}, not {wanted}; give {cure}.")
+
+
+#: What messages of PyTorch, OpenCV and ONNX Runtime contain when memory could not be allocated.
+_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "insufficient memory")
+
+
+def refuse_short_memory(error: BaseException, path: object) -> None:
+    """Raise `LimitError` if ``error`` is one of memory: the file may be whole, and must not be deleted for it.
+
+    For the readers that take any other error of a library for a damaged file.
+
+    Args:
+        error: what a library raised.
+        path: the file that was read.
+    """
+    said = str(error).lower()
+    if (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or any(text in said for text in _NO_MEMORY)
+    ):
+        raise LimitError(
+            f"There is not enough memory to read {path}. The file may be whole: close other programs, raise the limit "
+            "of memory, or use a larger machine."
+        ) from error
 
 
 def cause(error: BaseException) -> str:

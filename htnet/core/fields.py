@@ -80,6 +80,11 @@ def flag() -> Rule:
     return Rule(lambda value: isinstance(value, bool), "True or False")
 
 
+def text() -> Rule:
+    """A text."""
+    return Rule(lambda value: isinstance(value, str), "a text")
+
+
 def function() -> Rule:
     """A callable."""
     return Rule(callable, "a function")
@@ -110,6 +115,8 @@ def named_numbers(given: Any, said: str, error: type[HtnetError]) -> tuple[tuple
     try:
         pairs = [(name, value) for name, value in (given.items() if isinstance(given, Mapping) else given)]
     except (TypeError, ValueError):
+        pairs = [(None, None)]
+    if isinstance(given, (str, bytes)):  # an empty text would be no pairs
         pairs = [(None, None)]
     if not all(isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
         raise error(f"{said} is {given!r}; give (name, value) pairs, each name once.")

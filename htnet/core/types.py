@@ -17,7 +17,19 @@ import numpy.typing as npt
 from htnet.core.arrays import checked_points, real_array
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
-from htnet.core.fields import Checked, Rule, check_fields, checked, flag, named_numbers, one_of, optional, real, whole
+from htnet.core.fields import (
+    Checked,
+    Rule,
+    check_fields,
+    checked,
+    each,
+    flag,
+    named_numbers,
+    one_of,
+    optional,
+    real,
+    whole,
+)
 from htnet.core.schema import document, model_part, named_points
 
 FloatArray = npt.NDArray[np.float32]
@@ -259,13 +271,11 @@ SPEC_USES = ("image", "network", "motion")
 
 
 #: Rule of `PreprocessSpec.template`.
-FIVE_POINTS = Rule(
-    lambda points: len(points) == len(POINT_NAMES) and all(len(point) == 2 for point in points),
-    "five (x, y) in 28 px units",
-)
-_SIDE = whole(4, even=True)
+FIVE_POINTS = Rule(each(each(real(), 2), len(POINT_NAMES)).allows, "five (x, y) in 28 px units, finite numbers")
+# The upper bounds only stop what a damaged file may contain: such a side or count would end in an error of NumPy.
+_SIDE = whole(4, 4096, even=True)
 _CHANNELS = Rule(lambda names: sorted(names) == ["strain", "u", "v"], "an order of strain, v, u")
-_MOMENTS = Rule(lambda count: whole(0).allows(count) and count != 1, "a whole number of 2 or more, or 0")
+_MOMENTS = Rule(lambda count: whole(0, 4096).allows(count) and count != 1, "a whole number from 2 to 4096, or 0")
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,17 @@ import torch
 from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
 from htnet.core.deprecated import TRAINING_KEYS, new_keys, warn_renamed
-from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, LimitError, ModelError, WeightsError, cause
-from htnet.core.fields import native, real
+from htnet.core.errors import (
+    CorruptWeightsError,
+    HtnetError,
+    InputError,
+    LimitError,
+    ModelError,
+    WeightsError,
+    cause,
+    refuse_short_memory,
+)
+from htnet.core.fields import native, one_of, real
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
@@ -44,6 +53,8 @@ CARD_FILE = "README.md"
 FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
 #: Exists while the files are renamed into place. If the process is killed then, they may belong to two models.
 _SAVING_FILE = ".saving"
+#: Settings that were added after the first weights were written; without them, the default is meant.
+_LATER = ("action_units",)
 #: Fields that a config must have, and their JSON types.
 _NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": dict, "weights": dict}
 
@@ -231,7 +242,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise  # the file may be whole
     except (OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} cannot be read ({cause(error)}). {_get_again(path)}") from error
-    if not isinstance(config, dict) or config.get("format") not in (FORMAT, OPTIMIZED_FORMAT):
+    if not isinstance(config, dict) or not one_of((FORMAT, OPTIMIZED_FORMAT)).allows(config.get("format")):
         given = config.get("format") if isinstance(config, dict) else None
         raise WeightsError(
             f"{path} has format {given!r}; htnet {__version__} reads formats {FORMAT} and {OPTIMIZED_FORMAT}. "
@@ -244,7 +255,17 @@ def read_config(path: Path) -> dict[str, Any]:
             f"the weights. "
             "Give a folder written by htnet train or htnet convert."
         )
-    if "provenance" not in config:
+    if not isinstance(name := config.get("model", ""), str):
+        raise WeightsError(f"{path} has the name {name!r:.80} for the model, which is no text. Restore the file.")
+    if "provenance" in config:
+        # The record is newer than the others, so a file with it had them too. Without the hash, the weights of another
+        # model would do; without the temperature, other probabilities would be returned.
+        try:
+            refuse_missing(config, ("temperature",), "field", WeightsError)
+            refuse_missing(config["weights"], ("file", "sha256"), "field of weights", WeightsError)
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from error
+    else:
         training = dict(config.get("training") or {})
         config["provenance"] = translated(training).to_dict()
         told = ("dataset", "started_from", "started_from_sha256", *TRAINING_KEYS)
@@ -345,8 +366,8 @@ def load_files(
         raise CorruptWeightsError(
             f"{weights_path} cannot be read ({cause(error)}). {_get_again(weights_path)}"
         ) from error
-    for expected in (config["weights"].get("sha256"), sha256):
-        if expected is not None and found != expected:
+    for expected in (config["weights"].get("sha256", found), found if sha256 is None else sha256):
+        if found != expected:
             raise CorruptWeightsError(
                 f"{weights_path} is damaged or was replaced: its SHA-256 is {found}, expected {expected}. "
                 + _get_again(weights_path)
@@ -355,8 +376,11 @@ def load_files(
     if isinstance(stated := config["config"].get("num_classes"), int) and stated != len(config["labels"]):
         raise WeightsError(f"{config_path} names {len(config['labels'])} labels for {stated} classes.")
     try:
-        refuse_missing(config["config"], ModelConfig.field_names(), f"setting of {config['architecture']}", ModelError)
-        model = build_model(config["architecture"], config["config"], config.get("model"))
+        settings, what = config["config"], f"setting of {config['architecture']}"
+        refuse_missing(settings, ModelConfig.field_names(), what, ModelError)
+        model = build_model(config["architecture"], settings, config.get("model"))
+        if not defining_module(config["architecture"]):  # a model of one's own may get settings after it was saved
+            refuse_missing(settings, (n for n in model.config.field_names() if n not in _LATER), what, ModelError)
         if precision is not None:
             model = optimized_like(model, precision)
         model.labels = checked_labels(config["labels"], model.config.num_classes, WeightsError)
@@ -370,6 +394,7 @@ def load_files(
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
     except Exception as error:  # any error that values of the wrong type cause
+        refuse_short_memory(error, config_path)
         raise CorruptWeightsError(
             f"{config_path} contains values of the wrong type. {_get_again(config_path)}"
         ) from error
@@ -379,6 +404,7 @@ def load_files(
     except LimitError:
         raise
     except Exception as error:  # safetensors has its own errors
+        refuse_short_memory(error, weights_path)
         raise CorruptWeightsError(
             f"{weights_path} is truncated, damaged, or not a safetensors file. {_get_again(weights_path)}"
         ) from error

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.core.fields import checked, whole
+from htnet.core.fields import checked, flag, whole
 from htnet.models.base import ModelConfig
 from htnet.models.htnet import HTNetConfig, Level
 from htnet.models.layers import BlockAttention, Linear
@@ -40,8 +40,8 @@ class HTNetEnhancedConfig(HTNetConfig):
     image_size: int = 224
     num_classes: int = 6
     heads: int = 4
-    use_diagonal_attn: bool = True
-    use_roi: bool = True
+    use_diagonal_attn: bool = checked(True, flag())
+    use_roi: bool = checked(True, flag())
     num_roi_regions: int = checked(5, whole())
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, overload
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.core.fields import checked, whole
+from htnet.core.fields import checked, flag, whole
 from htnet.models.base import ModelConfig
 from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
 from htnet.models.registry import register_model
@@ -34,8 +34,8 @@ class HTNetPalsyConfig(HTNetConfig):
 
     image_size: int = 224
     num_classes: int = 6
-    use_micro_attention: bool = True
-    use_roi_module: bool = True
+    use_micro_attention: bool = checked(True, flag())
+    use_roi_module: bool = checked(True, flag())
     num_roi_regions: int = checked(5, whole())
 
     def __post_init__(self) -> None:

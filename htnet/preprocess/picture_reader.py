@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.errors import FlowError, FrameError, LimitError, cause
+from htnet.core.errors import FlowError, FrameError, LimitError, cause, refuse_short_memory
 from htnet.core.hints import IMAGES, hint
 from htnet.core.limits import PICTURE_PIXELS, read_file
 from htnet.core.paths import as_path
@@ -107,6 +107,7 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
                     f"{what} has more pixels than OpenCV may read here (environment variables "
                     "OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT); give a smaller picture."
                 ) from error
+            refuse_short_memory(error, what)
             pixels = None
     if pixels is None:
         # The file extension does not matter here: the content has just been tried.

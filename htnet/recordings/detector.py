@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.errors import InputError, refuse_type
+from htnet.core.errors import InputError, refuse_short_memory, refuse_type
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
@@ -403,6 +403,7 @@ def _read(path: Path) -> EventDetector:
             about = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in list(file.keys())}
     except (SafetensorError, OSError) as error:
+        refuse_short_memory(error, path)
         raise InputError(f"{path} cannot be read as a safetensors file; copy or train it again.") from error
     if about.get("form") != _FORM or parse_json(about.get("inputs", "[]")) != list(input_names()):
         raise InputError(f"{path} is not an event detector of this version of htnet ({_FORM}); train it again.")

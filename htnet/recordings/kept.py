@@ -18,7 +18,7 @@ import numpy as np
 
 from htnet._version import __version__
 from htnet.core.described import describe
-from htnet.core.errors import HtnetError, InputError, cause
+from htnet.core.errors import HtnetError, InputError, cause, refuse_short_memory
 from htnet.core.files import whole_file
 from htnet.core.lazy import loading
 from htnet.core.limits import parse_json
@@ -141,6 +141,7 @@ class KeptProgress:
             try:
                 state = _Unpickler(file, finder).load()
             except Exception as error:
+                refuse_short_memory(error, self.path)
                 raise InputError(f"{self.path} cannot be read ({cause(error)}).") from error
         if not isinstance(state, Tracker | RecordingCurves):
             raise InputError(f"{self.path} does not contain the progress of a recording.")

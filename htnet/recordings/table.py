@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.csv_files import CsvWriter
-from htnet.core.errors import InputError, cause
+from htnet.core.errors import InputError, cause, refuse_short_memory
 from htnet.core.files import check_outputs, write_bytes, write_text
 from htnet.core.limits import check_archive, parse_json
 from htnet.core.paths import as_path
@@ -89,6 +89,7 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
     except InputError:
         raise
     except Exception as error:  # NumPy's and zipfile's readers raise many types for damaged archives
+        refuse_short_memory(error, path)
         raise InputError(f"{path} cannot be read as curves of a recording ({cause(error)}). {cure}") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from htnet.core.deprecated import RECIPE_FIELDS, new_fields, renamed_fields
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
-from htnet.core.fields import Checked, checked, flag, one_of, real, whole
+from htnet.core.fields import Checked, Rule, checked, flag, one_of, optional, real, text, whole
 from htnet.core.limits import read_json
 from htnet.core.paths import as_path
 from htnet.core.registry import Registry
@@ -65,6 +65,9 @@ class Augmentation(AnyAugmentation):
 
 
 register_augmentation(Augmentation)
+_AUGMENTATION = Rule(
+    lambda value: isinstance(value, AnyAugmentation), "an augmentation, such as htnet.training.Augmentation(shift=1)"
+)
 
 
 @renamed_fields(RECIPE_FIELDS)
@@ -103,7 +106,7 @@ class Recipe(Checked):
             sums that need the precision in float32.
     """
 
-    name: str = "default"
+    name: str = checked("default", text())
     optimizer: str = checked("adamw", one_of(OPTIMIZERS))
     lr: float = checked(5e-4, real(gt=0))
     weight_decay: float = checked(0.05, real(ge=0))
@@ -114,7 +117,9 @@ class Recipe(Checked):
     ema_decay: float = checked(0.98, real(ge=0, lt=1))
     wise_ft_alpha: float = checked(1.0, real(gt=0, le=1))
     standardize: bool = checked(True, flag())
-    augmentation: AnyAugmentation | None = dataclasses.field(default_factory=Augmentation)
+    augmentation: AnyAugmentation | None = dataclasses.field(
+        default_factory=Augmentation, metadata={"rule": optional(_AUGMENTATION)}
+    )
     loss: str = checked("cross_entropy", one_of(LOSSES))
     focal_alpha: float = checked(0.25, real(gt=0))
     focal_gamma: float = checked(2.0, real(ge=0))

@@ -13,8 +13,8 @@ from typing import IO, Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from htnet.core.errors import RunError
-from htnet.core.fields import Checked, checked, real
+from htnet.core.errors import RunError, refuse_short_memory
+from htnet.core.fields import Checked, checked, flag, real
 from htnet.core.files import whole_file
 from htnet.training.curves import LearningCurves
 from htnet.training.ranks import Ranks, only_first
@@ -36,7 +36,7 @@ class Checkpoint(Checked):
 
     path: Path
     every: float = checked(60.0, real(ge=0))
-    remove: bool = True
+    remove: bool = checked(True, flag())
 
 
 class Stateful(Protocol):
@@ -154,6 +154,7 @@ class TrainingState:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # PyTorch raises many types for a damaged file
+            refuse_short_memory(error, path)
             raise RunError(f"{path} is truncated or damaged. {anew}") from error
         if isinstance(state, dict) and {"what", "epoch"} <= set(state) and state.get("format") != FORMAT:
             raise RunError(

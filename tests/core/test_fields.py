@@ -1,7 +1,10 @@
 """Rules of fields and arguments."""
 
+import contextlib
+import importlib
 import json
 import math
+import pkgutil
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,6 +18,7 @@ from htnet.core.fields import Checked, checked, each, flag, one_of, optional, re
 from htnet.core.recordings import Recording
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.data import Manifest, Sample, hold_out_subjects, k_folds
+from htnet.evaluation.plan import EvaluationPlan
 from htnet.hub.folder import checked_temperature
 from htnet.models import ModelConfig, get_entry, integrated_gradients
 from htnet.preprocess import color_wheel, compute_flow, open_video
@@ -22,6 +26,56 @@ from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 from htnet.preprocess.landmarks.base import check_several
 from htnet.training import Recipe
 from tests.support.videos import numbered_video
+
+#: Fields that a constructor checks otherwise, and those of `EvaluationPlan`, which checks what it resolves.
+WITHOUT_RULE = {
+    "PreprocessSpec": {"flow_parameters"},
+    "FlowMLPConfig": {"u_channel"},
+    "MHSSAGCNConfig": {"au_cooccurrence"},
+    "SynthesisConfig": {"expressions"},
+    "Checkpoint": {"path"},
+}
+
+
+def _below(kind):
+    for found in kind.__subclasses__():
+        yield found
+        yield from _below(found)
+
+
+def test_every_field_has_a_rule():
+    for module in pkgutil.walk_packages(htnet.__path__, "htnet."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of an extra
+                importlib.import_module(module.name)
+    ours = [kind for kind in _below(Checked) if kind.__module__.startswith("htnet.") and kind is not EvaluationPlan]
+    assert len(ours) > 20
+    for kind in ours:
+        bare = {name for name in kind.field_names() if kind._rule(name) is None}
+        assert bare == WITHOUT_RULE.get(kind.__name__, set()), kind
+
+
+def test_fields_that_took_any_value():
+    for name in ("use_micro_attention", "use_roi_module"):
+        with pytest.raises(ModelError, match=f"{name} is 'no'; give True or False"):
+            htnet.create_model("htnet_palsy_small", **{name: "no"})
+    for name in ("use_diagonal_attn", "use_roi"):
+        with pytest.raises(ModelError, match=f"{name} is nan; give True or False"):
+            htnet.create_model("htnet_enhanced_tiny", **{name: math.nan})
+    for value in (True, "none", [], 3):
+        with pytest.raises(RecipeError, match="augmentation is .*; give an augmentation, such as"):
+            Recipe.from_dict({"augmentation": value})
+    with pytest.raises(RecipeError, match="name is 3; give a text"):
+        Recipe(name=3)
+    points = list(PreprocessSpec().template)
+    for wrong in (math.nan, "left", None):
+        with pytest.raises(SpecError, match="template is .*; give five"):
+            PreprocessSpec(template=[(wrong, 8.3), *points[1:]])
+    with pytest.raises(SpecError, match="flow_parameters is ''"):
+        PreprocessSpec(flow_parameters="")
+    for name in ("size", "face_size", "clip_frames"):
+        with pytest.raises(SpecError, match=f"{name} is 1000000.*to 4096"):
+            PreprocessSpec(**{name: 10**9})
 
 
 @pytest.mark.parametrize(

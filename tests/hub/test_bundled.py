@@ -1,6 +1,7 @@
 """The weights that ship with htnet, and those in its repository, are what the registry and their cards say."""
 
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -229,9 +230,11 @@ def test_weights_of_the_repository_load_by_name_from_the_hub(hub, tmp_path, monk
     model = htnet.load_pretrained(spec.name, cache_dir=tmp_path)
     assert model.license == spec.license
     config = json.loads((folder_of(spec) / "config.json").read_text("utf-8"))
+    other = (folder_of(spec) / "model.safetensors").read_bytes()[:-4] + b"1234"
+    stated = {**config["weights"], "sha256": hashlib.sha256(other).hexdigest()}
     hub.add_repo("other/composite-mhssa", {
-        "config.json": json.dumps({**config, "weights": {"file": "model.safetensors"}}).encode(),
-        "model.safetensors": (folder_of(spec) / "model.safetensors").read_bytes()[:-4] + b"1234",
+        "config.json": json.dumps({**config, "weights": stated}).encode(),
+        "model.safetensors": other,
     })  # fmt: skip
     monkeypatch.setenv("HTNET_HUB_NAMESPACE", "other")
     with pytest.raises(CorruptWeightsError, match=spec.sha256):

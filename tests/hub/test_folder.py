@@ -9,7 +9,15 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import CorruptWeightsError, InputError, ModelError, SpecError, UnknownModelError, WeightsError
+from htnet.core.errors import (
+    CorruptWeightsError,
+    InputError,
+    LimitError,
+    ModelError,
+    SpecError,
+    UnknownModelError,
+    WeightsError,
+)
 from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
 from htnet.models import create_model, list_models
@@ -132,9 +140,10 @@ def test_weights_of_another_model(tmp_path, folder):
 
 
 def test_weights_that_are_no_safetensors(folder):
-    (folder / "model.safetensors").write_bytes(b"PK\x03\x04 a pickle")
-    edit(folder, weights={"file": "model.safetensors"})
-    with pytest.raises(CorruptWeightsError, match=r"model.safetensors"):
+    content = b"PK\x03\x04 a pickle"
+    (folder / "model.safetensors").write_bytes(content)
+    edit(folder, weights={"file": "model.safetensors", "sha256": hashlib.sha256(content).hexdigest()})
+    with pytest.raises(CorruptWeightsError, match=r"model.safetensors is truncated, damaged"):
         htnet.load_pretrained(folder)
 
 
@@ -152,7 +161,7 @@ def test_config_that_is_no_json(folder, text):
         htnet.load_pretrained(folder)
 
 
-@pytest.mark.parametrize("value", [3, "1", None])
+@pytest.mark.parametrize("value", [3, "1", None, True])
 def test_other_format(folder, value):
     edit(folder, format=value)
     with pytest.raises(WeightsError, match=rf"config.json has format {value!r}.*reads formats 1 and 2. Update htnet"):
@@ -198,6 +207,57 @@ def test_config_that_lost_a_setting(folder, part, error):
         edit(folder, **{part: {name: value for name, value in kept.items() if name != lost}})
         with pytest.raises(error, match=f"config.json: Missing .*: {lost}. htnet always writes it"):
             htnet.load_pretrained(folder)
+
+
+def test_config_that_lost_what_the_answer_depends_on(folder):
+    kept = read_config(folder / "config.json")
+    edit(folder, temperature=None)
+    with pytest.raises(WeightsError, match=r"config.json: Missing field: temperature. htnet always writes it"):
+        htnet.load_pretrained(folder)
+    for lost in ("sha256", "file"):
+        edit(folder, **{**kept, "weights": {key: value for key, value in kept["weights"].items() if key != lost}})
+        with pytest.raises(WeightsError, match=rf"config.json: Missing field of weights: {lost}"):
+            htnet.load_pretrained(folder)
+    for value in (None, "", 3):
+        edit(folder, **{**kept, "weights": {**kept["weights"], "sha256": value}})
+        with pytest.raises(CorruptWeightsError, match=rf"SHA-256 is [0-9a-f]+, expected {value}"):
+            htnet.load_pretrained(folder)
+    edit(folder, **kept)
+    htnet.load_pretrained(folder)
+
+
+def test_config_that_lost_a_setting_of_its_model(tmp_path):
+    model = create_model("flow_mlp", u_channel=0)
+    model.preprocess_spec = SPEC
+    folder = save_pretrained(model, tmp_path / "w")
+    kept = read_config(folder / "config.json")["config"]
+    for lost in ("u_channel", "grid", "hidden"):
+        edit(folder, config={name: value for name, value in kept.items() if name != lost})
+        with pytest.raises(ModelError, match=f"config.json: Missing setting of FlowMLP: {lost}"):
+            htnet.load_pretrained(folder)
+    edit(folder, config={name: value for name, value in kept.items() if name != "action_units"})  # older than it
+    assert htnet.load_pretrained(folder).config == model.config
+
+
+def test_a_name_that_is_no_text(folder):
+    edit(folder, model=3)
+    with pytest.raises(WeightsError, match="has the name 3 for the model, which is no text"):
+        htnet.load_pretrained(folder)
+
+
+def test_too_little_memory_is_no_damage(folder, monkeypatch):
+    config = read_config(folder / "config.json")["config"]
+    edit(folder, config={**config, "dim": 10**9})  # PyTorch's own error: no machine has room for this layer
+    with pytest.raises(LimitError, match=r"not enough memory to read .*config.json. The file may be whole"):
+        htnet.load_pretrained(folder)
+    edit(folder, config=config)
+
+    def load_file(path):
+        raise MemoryError
+
+    monkeypatch.setattr("safetensors.torch.load_file", load_file)
+    with pytest.raises(LimitError, match=r"not enough memory to read .*model.safetensors"):
+        htnet.load_pretrained(folder)
 
 
 def test_half_precision_keeps_the_answer(folder):

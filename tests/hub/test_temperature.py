@@ -45,7 +45,7 @@ def test_folders_from_before_have_none(tmp_path):
     folder = save_pretrained(tiny_model(), tmp_path)
     assert "Temperature" not in (folder / "README.md").read_text("utf-8")
     assert read_config(folder / "config.json")["temperature"] == 1.0
-    change(folder, temperature=None)
+    change(folder, temperature=None, provenance=None)  # the temperature is the older field
     assert "temperature" not in read_config(folder / "config.json")
     assert htnet.load_pretrained(folder).temperature == 1.0
 

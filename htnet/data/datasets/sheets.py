@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.csv_files import SEPARATORS, read_csv_text, told_separator
-from htnet.core.errors import LimitError, ManifestError, cause
+from htnet.core.errors import LimitError, ManifestError, cause, refuse_short_memory
 from htnet.core.limits import check_archive, limited_rows, read_file
 from htnet.core.optional import require
 from htnet.data.facs_cells import AS_TEXT, keep_readable
@@ -266,6 +266,7 @@ def _workbook(path: Path, content: BytesIO) -> list[Table]:
     except LimitError:
         raise
     except Exception as error:  # openpyxl passes on any error that a damaged file causes
+        refuse_short_memory(error, path)
         raise ManifestError(f"{path} cannot be read as a workbook: it is damaged. Save it as .xlsx again.") from error
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.core.errors import CheckpointError, LimitError, cause
+from htnet.core.errors import CheckpointError, LimitError, cause, refuse_short_memory
 from htnet.core.hints import CHECKPOINTS, hint
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors
@@ -109,6 +109,7 @@ def read_checkpoint(path: Path) -> Any:
             try:
                 return torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # PyTorch raises many types for damaged and for foreign files
+                refuse_short_memory(error, path)
                 problem = error
     unknown = sorted(name for name in names if not name.startswith(_HARMLESS))
     if unknown:
@@ -182,6 +183,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     except LimitError:
         raise
     except (SafetensorError, OSError, ValueError, KeyError) as error:
+        refuse_short_memory(error, path)
         raise CheckpointError(
             f"{path} begins like a safetensors file, but is truncated or damaged. Copy or download it again."
         ) from error

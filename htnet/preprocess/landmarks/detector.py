@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.assets import ASSETS
-from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
+from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError, refuse_short_memory
 from htnet.core.limits import read_file
 from htnet.core.paths import as_path
 from htnet.core.types import ByteArray, Float64Array
@@ -104,6 +104,7 @@ class YuNet:
                 detector.setInputSize((image.shape[1], image.shape[0]))
                 found = detector.detect(image)[1]
             except cv2.error as error:
+                refuse_short_memory(error, "the image")
                 height, width = pixels.shape[:2]
                 raise LandmarkError(
                     f"OpenCV {cv2.__version__} could not look for faces in an image of {width}x{height} px; give "
