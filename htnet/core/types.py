@@ -17,20 +17,9 @@ import numpy.typing as npt
 from htnet.core.arrays import checked_points, real_array
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
-from htnet.core.fields import (
-    Checked,
-    Rule,
-    check_fields,
-    checked,
-    each,
-    flag,
-    named_numbers,
-    one_of,
-    optional,
-    real,
-    whole,
-)
+from htnet.core.fields import Checked, check_fields, checked, flag, named_numbers, one_of, optional, real, whole
 from htnet.core.schema import document, model_part, named_points
+from htnet.core.spec_rules import CHANNELS, FIVE_POINTS, MOMENTS, SIDE
 
 FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -270,14 +259,6 @@ TEMPLATE_SIZE = 28
 SPEC_USES = ("image", "network", "motion")
 
 
-#: Rule of `PreprocessSpec.template`.
-FIVE_POINTS = Rule(each(each(real(), 2), len(POINT_NAMES)).allows, "five (x, y) in 28 px units, finite numbers")
-# The upper bounds only stop what a damaged file may contain: such a side or count would end in an error of NumPy.
-_SIDE = whole(4, 4096, even=True)
-_CHANNELS = Rule(lambda names: sorted(names) == ["strain", "u", "v"], "an order of strain, v, u")
-_MOMENTS = Rule(lambda count: whole(0, 4096).allows(count) and count != 1, "a whole number from 2 to 4096, or 0")
-
-
 @dataclass(frozen=True)
 class PreprocessSpec(Checked):
     """Settings of the preprocessing from two frames to a network input; saved with the weights.
@@ -308,16 +289,16 @@ class PreprocessSpec(Checked):
 
     layout: str = checked("anatomical", one_of(LAYOUTS), uses=("network",))
     region_points: str = checked("template", one_of(REGION_POINTS), uses=("network", "motion"))
-    size: int = checked(28, _SIDE, uses=("image",))
-    face_size: int = checked(224, _SIDE, uses=("image", "motion"))
+    size: int = checked(28, SIDE, uses=("image",))
+    face_size: int = checked(224, SIDE, uses=("image", "motion"))
     template: tuple[tuple[float, float], ...] = checked(TEMPLATE_28, FIVE_POINTS, uses=("image", "motion"))
     flow: str = checked("tvl1", one_of(FLOW_METHODS), uses=("image", "motion"))
     flow_parameters: tuple[tuple[str, float], ...] = field(default=(), metadata={"uses": ("image", "motion")})
     resize: str = checked("linear", one_of(RESIZES), uses=("image",))
-    channels: tuple[str, ...] = checked(("strain", "v", "u"), _CHANNELS, uses=("network",))
+    channels: tuple[str, ...] = checked(("strain", "v", "u"), CHANNELS, uses=("network",))
     head_motion: str = checked("none", one_of(HEAD_MOTIONS), uses=("image", "motion"))
     clahe: bool = checked(False, flag(), uses=("image", "motion"))
-    clip_frames: int = checked(16, _MOMENTS, uses=("network", "motion"))
+    clip_frames: int = checked(16, MOMENTS, uses=("network", "motion"))
 
     _error = SpecError
     _noun = "preprocessing field"
