@@ -13,6 +13,7 @@ import inspect
 import os
 import subprocess
 import sys
+import typing
 
 import htnet
 from htnet.core import deprecated
@@ -54,7 +55,8 @@ def signature(value):
 def line(name, value):
     if isinstance(value, type) and issubclass(value, enum.Enum):
         return f"{name}: {', '.join(member.name for member in value)}"
-    return f"{name}{signature(value)}" if callable(value) else name
+    # The types of typing are callable too, in a way that differs between versions of Python.
+    return f"{name}{signature(value)}" if callable(value) and typing.get_origin(value) is None else name
 
 
 def inventory():

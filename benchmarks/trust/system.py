@@ -119,7 +119,9 @@ def _limit_processes(allowed: int) -> Callable[[], None]:
         none = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         os.fork = counted(os.fork, none)
         _posixsubprocess.fork_exec = counted(_posixsubprocess.fork_exec, none)
-        threading._start_new_thread = counted(threading._start_new_thread, RuntimeError("can't start new thread"))
+        # Python 3.13 starts threads by another function.
+        start = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
+        setattr(threading, start, counted(getattr(threading, start), RuntimeError("can't start new thread")))
 
     return limit
 

@@ -43,7 +43,10 @@ class _Look:
 
 
 class _FeatureRows:
-    """Rows of `FEATURES` that grow in place. They are most of the memory of a long recording, and are never copied."""
+    """Rows of `FEATURES` that grow in place; they are most of the memory of a long recording.
+
+    They are copied only by NumPy 2.5, which does so whenever an array grows.
+    """
 
     def __init__(self) -> None:
         self._held, self._count = _no_rows(), 0
@@ -73,8 +76,7 @@ class _FeatureRows:
 
     def take(self) -> FloatArray:
         """Return all rows and release them here."""
-        self._resize(self._count)
-        found = self._held
+        found = self._held[: self._count]  # not resize: NumPy 2.5 copies all rows to shorten an array
         self._held, self._count = _no_rows(), 0
         return found
 

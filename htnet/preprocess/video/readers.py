@@ -231,12 +231,18 @@ def _one_thread() -> dict[str, int]:
     return {"threads": 1} if "threads" in said else {}
 
 
+@cache
+def _any_metadata() -> dict[str, str]:
+    """Setting that lets PyAV open files whose titles are not UTF-8; version 19 does so always and has no setting."""
+    return {"metadata_errors": "ignore"} if "metadata_errors" in (load_av().open.__doc__ or "") else {}
+
+
 @contextmanager
 def _container(path: Path) -> Iterator[tuple[Any, Any]]:
     """An open container of PyAV and its video stream."""
     av = load_av()
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(str(path), **_any_metadata())
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(path, "PyAV") from error
     with container:
