@@ -10,7 +10,7 @@ import pytest
 from htnet.core.errors import InputError, MissingExtraError, VideoError
 from htnet.preprocess import VIDEO_READERS, open_clip, open_video
 from htnet.preprocess.video.clip_quality import frame_rate, time_warnings
-from htnet.preprocess.video.containers import container_kind, file_flaw
+from htnet.preprocess.video.containers import container_kind, file_flaw, stored_span
 from htnet.preprocess.video.readers import Header, Shot
 from htnet.preprocess.video.shots import file_shots
 from tests.support.pairs import save
@@ -181,6 +181,37 @@ def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames, written)
             silent += len(found) < N or any(not np.array_equal(a, b) for a, b in zip(found, clean, strict=True))
     assert reported >= 12, (reported, silent)
     assert silent <= 4, (reported, silent)
+
+
+def test_a_damaged_block_header_ends_no_video_in_silence(tmp_path, frames, written, reader):
+    """FFmpeg's parser stops at such a block; the structure around it is whole, and 5 of 24 frames were all."""
+    path = written(tmp_path / "clip.mkv", frames, EVEN, options={"bf": "0", "x264-params": "slices=1"})
+    whole = path.read_bytes()
+    blocks = [at for at in range(len(whole) - 4) if whole[at] == 0xA3 and whole[at + 3] == 0x81]
+    reported = 0
+    for at in blocks[3:20:4]:
+        path.write_bytes(whole)
+        overwrite(path, at + 6, b"\xff" * 40)  # flags, the lacing and the beginning of the picture
+        found = []
+        try:
+            found.extend(f.pixels for f in open_video(path, reader=reader))
+        except VideoError:
+            reported += 1
+        else:
+            assert len(found) >= N - 2
+    assert reported >= 3
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx", "libvpx-vp9", "mpeg4", "mjpeg"])
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.webm"])
+def test_whole_matroska_files_state_what_is_read(tmp_path, frames, written, reader, codec, name):
+    if name.endswith("webm") and not codec.startswith("libvpx"):
+        pytest.skip("not a codec of WebM")
+    path = written(tmp_path / name, frames, LATE, codec, pixels="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    assert len(list(open_video(path, reader=reader))) == N
+    count, seconds = stored_span(path)
+    assert N <= count <= N + 4
+    assert seconds == pytest.approx(LATE[-1] - LATE[0], abs=0.002)
 
 
 def test_interlaced_video_is_never_black_in_silence(tmp_path, frames, written):

@@ -24,6 +24,8 @@ _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 # Timestamp, SilentTracks, Position, PrevSize, SimpleBlock, BlockGroup, EncryptedBlock, Void, CRC-32.
 _IN_CLUSTER = frozenset((0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF))
 _BLOCKS = frozenset((0xA3, 0xA0, 0xAF))
+_SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _STAMP = 0xA3, 0xA0, 0xA1, 0xE7
+_INFO, _SCALE, _TRACKS, _TRACK_ENTRY, _OF_TRACK = 0x1549A966, 0x2AD7B1, 0x1654AE6B, 0xAE, (0x83, 0xD7)
 # SeekHead, Info, Tracks, Chapters, Cues, Attachments, Tags, Void, CRC-32, Cluster.
 _IN_SEGMENT = frozenset(
     (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1C53BB6B, 0x1941A469, 0x1254C367, 0xEC, 0xBF, _CLUSTER)
@@ -202,6 +204,73 @@ def _broken_block(file: BinaryIO, at: int, size: int) -> str:
             return f"damaged at byte {at}"
         at = found[2]
     return ""
+
+
+def stored_span(path: Path) -> tuple[int, float] | None:
+    """Blocks of the video in a Matroska file, and the seconds between the earliest and the latest of them.
+
+    The parser of FFmpeg stops in silence at a block whose header is damaged, although the next ones are whole.
+
+    Returns:
+        None for other containers, for files with another number of video tracks than one, and for those whose elements
+        do not state their sizes.
+    """
+    if container_kind(path) != "matroska":
+        return None
+    size, scale, tracks, stamps, cluster = path.stat().st_size, 1_000_000, set[int](), list[int](), 0
+    with path.open("rb") as file:
+        header = _element(file, 0)
+        segment = None if header is None or header[2] is None else _element(file, header[2])
+        at = size if segment is None or segment[0] != _SEGMENT else segment[1]
+        while at < size and (found := _element(file, at)) is not None:
+            name, inner, end = found
+            if name in (_CLUSTER, _BLOCK_GROUP):
+                at = inner
+                continue
+            if end is None or end > size:
+                return None
+            if name == _INFO:
+                scale = next((_number_of(file, *part) for part in _inside(file, inner, end, _SCALE)), scale)
+            elif name == _TRACKS:
+                tracks = _video_tracks(file, inner, end)
+            elif name == _STAMP:
+                cluster = _number_of(file, inner, end)
+            elif name in (_SIMPLE_BLOCK, _BLOCK):
+                file.seek(inner)
+                head = file.read(11)
+                width = 9 - head[0].bit_length() if head else 9
+                if width <= 8 and len(head) >= width + 2:
+                    track = int.from_bytes(head[:width], "big") & ((1 << 7 * width) - 1)
+                    if track in tracks:
+                        stamps.append(cluster + int.from_bytes(head[width : width + 2], "big", signed=True))
+            at = end
+    if len(tracks) != 1 or not stamps:
+        return None
+    return len(stamps), (max(stamps) - min(stamps)) * scale / 1e9
+
+
+def _inside(file: BinaryIO, at: int, end: int, name: int) -> Iterator[tuple[int, int]]:
+    """Start and end of the content of every element of that name directly inside another one."""
+    while at < end and (found := _element(file, at)) is not None and found[2] is not None:
+        if found[0] == name:
+            yield found[1], found[2]
+        at = found[2]
+
+
+def _video_tracks(file: BinaryIO, at: int, end: int) -> set[int]:
+    """The numbers of the video tracks."""
+    numbers = set()
+    for entry in _inside(file, at, end, _TRACK_ENTRY):
+        kinds, tracks = ([_number_of(file, *part) for part in _inside(file, *entry, name)] for name in _OF_TRACK)
+        if kinds == [1]:  # video
+            numbers.update(tracks)
+    return numbers
+
+
+def _number_of(file: BinaryIO, at: int, end: int) -> int:
+    """An unsigned number of Matroska."""
+    file.seek(at)
+    return int.from_bytes(file.read(min(end - at, 8)), "big")
 
 
 def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from htnet.core.errors import VideoError
 from htnet.core.limits import PICTURE_PIXELS, VIDEO_FRAMES
-from htnet.preprocess.video.containers import CUT_INSIDE, container_kind, file_flaw
+from htnet.preprocess.video.containers import CUT_INSIDE, container_kind, file_flaw, stored_span
 from htnet.preprocess.video.readers import Header, Shot, VideoReader
 
 # A frame that comes this many usual intervals after the one before leaves a gap.
@@ -16,6 +16,9 @@ GAP = 1.5
 # If the announced number of frames is only duration times rate: the share that may be missing at the end, and the
 # number of frames that may always be missing, because coded pictures are delayed at the beginning.
 _ESTIMATE, _WAITING = 0.1, 3
+# Usual intervals that must be missing at the end of a Matroska file before it counts as damaged: a last frame may be
+# stored and not shown.
+_MISSING = 2.5
 # Two frames with one time stamp are this far apart, s: containers round times to 1 ms.
 _SAME_STAMP = 0.0005
 # Frames that may be stored before those that are shown earlier.
@@ -121,6 +124,10 @@ def _check_end(path: Path, header: Header, number: int, last: float | None, gaps
         return  # the damaged part contains no frame
     if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
         flaw = f"cut off or damaged ({number} frames of about {announced})"
+    if not flaw and (stored := stored_span(path)) is not None and stored[0] > number:
+        missing = stored[1] - (last or 0.0)
+        if missing > _MISSING * stored[1] / stored[0]:
+            flaw = f"damaged ({stored[0]} frames are stored, the last {missing:.2f} s after the last that is read)"
     if flaw:
         # At a cut, the frame that others depend on may be present while those shown before it are missing.
         late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
