@@ -94,7 +94,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     refuse_same_folder(args.out, args.data, args.weights, args.against)
     if args.out is not None:
         check_folder(args.out, SCORE_FILES, overwrite=args.overwrite)
-    check_outputs(args.plot, overwrite=args.overwrite)
+    check_outputs(pictures=[args.plot], overwrite=args.overwrite)
     manifest = open_data(args.data)
     found = evaluate(
         manifest,

@@ -122,8 +122,8 @@ def _predict(args: argparse.Namespace) -> None:
     if args.engine != "local" or args.address is not None:
         raise InputError("--engine and --address need --manifest or --videos.")
     inputs = (args.onset, args.apex, args.landmarks)
-    check_outputs(args.plot, args.report, overwrite=args.overwrite, inputs=inputs)
-    if args.report:
+    check_outputs(args.report, pictures=[args.plot], overwrite=args.overwrite, inputs=inputs)
+    if args.report is not None:
         from htnet.pipeline.page import check_name
 
         check_name(args.report)
@@ -219,8 +219,8 @@ def _predict_many(args: argparse.Namespace) -> None:
     if args.onset is not None or (args.out is None and not args.json):
         example = "--manifest M.csv" if args.videos is None else "--videos VIDEO VIDEO"
         raise InputError(f"Give either two frames, or {example} with --out P.csv, or with --json.")
-    if args.plot or args.report:
-        name = "--plot" if args.plot else "--report"
+    if args.plot is not None or args.report is not None:
+        name = "--report" if args.plot is None else "--plot"
         raise InputError(f"{name} needs two frames or one video; {option} writes --out P.csv or P.jsonl.")
     if args.sample:
         raise InputError(f"--sample names a single pair or video; those of {option} have their own names.")

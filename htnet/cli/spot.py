@@ -91,7 +91,7 @@ def _spot(args: argparse.Namespace) -> None:
     from htnet.pipeline.chosen import spot_video
     from htnet.pipeline.export import write_curve
 
-    check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
+    check_outputs(args.csv, pictures=[args.plot], overwrite=args.overwrite, inputs=(args.video, args.landmarks))
     video = asked_video(args.video, args)
     found = spot_video(video, chosen_landmarks(args), method=asked_method(args), sample=args.sample)
     spotting = found.spotting

@@ -213,7 +213,7 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
     from htnet.evaluation.store import RESULTS
 
     refuse_same_folder(args.out, args.data, *(args.start or ()))
-    check_outputs(args.plot, overwrite=args.overwrite)
+    check_outputs(pictures=[args.plot], overwrite=args.overwrite)
     manifest, recipe, spec, landmarker = _load(args)
     result = evaluate(
         manifest,

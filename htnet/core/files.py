@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from htnet.core.errors import NO_FILES, TOO_MANY_FILES, InputError, OverwriteError, cause
 from htnet.core.fields import flag
 from htnet.core.limits import sha256_of
+from htnet.core.optional import require
 from htnet.core.paths import as_path, real_path
 
 try:
@@ -39,20 +40,29 @@ _CURES = {
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
-def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Iterable[StrPath | None] = ()) -> None:
+def check_outputs(
+    *files: StrPath | None,
+    pictures: Iterable[StrPath | None] = (),
+    overwrite: bool = False,
+    inputs: Iterable[StrPath | None] = (),
+) -> None:
     """Refuse to overwrite existing files. Call this before any work is done.
 
     Args:
         files: output files; None is skipped.
+        pictures: output files that matplotlib draws; None is skipped.
         overwrite: whether the user asked to overwrite existing files.
         inputs: input files. They are never overwritten, even with ``overwrite``.
 
     Raises:
         OverwriteError: a file exists already and ``overwrite`` is False; the message names it.
         InputError: an output is a folder, is also an input, is given twice, or is a picture in a folder whose
-            pictures are read.
+            pictures are read; or the ending of one of ``pictures`` is not that of a picture format.
+        MissingExtraError: a picture is wanted, but matplotlib is not installed.
     """
     flag().check("overwrite", overwrite)
+    drawn = [as_path(path, "The output") for path in pictures if path is not None]
+    files = (*files, *drawn)
     read = {real_path(path): path for path in inputs if path is not None}
     folders = {place: path for place, path in read.items() if os.path.isdir(place)}
     taken: dict[str, StrPath] = {}
@@ -76,6 +86,8 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
             raise InputError(f"{file} is a folder. Give the name of a file to write.")
         if not overwrite and os.path.exists(file):
             raise OverwriteError(_exists(str(file)))
+    for path in drawn:
+        _refuse_no_picture(path)
 
 
 def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = False) -> None:
@@ -220,6 +232,13 @@ def remove_partial(folder: Path, *, below: bool = True) -> None:
                 partial.unlink()
             finally:
                 os.close(held)
+
+
+def _refuse_no_picture(path: Path) -> None:
+    """Refuse an ending that matplotlib does not know; it would append one, and write to a path that was not checked."""
+    kinds = require("matplotlib.backend_bases", "plots", "Drawing").FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in kinds:
+        raise InputError(f"The ending of {path} is not that of a picture format. Give a name that ends in .png or .pdf.")
 
 
 def _create(partial: Path, mode: int) -> int | None:

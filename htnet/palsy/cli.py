@@ -303,14 +303,14 @@ def _predict(args: argparse.Namespace) -> None:
     from htnet.palsy.folder import PICTURES, TABLE
 
     folder = os.path.isdir(Path(args.image))
-    if folder and (args.out is None or args.plot):
+    if folder and (args.out is None or args.plot is not None):
         raise InputError(f"{args.image} is a folder: give --out FOLDER; --plot is for a single image.")
     if not folder and args.out is not None:
         raise InputError("--out is for a folder of images; for one image use --json and --plot.")
     if folder:
         refuse_same_folder(args.out, args.image, below=True)
         check_folder(args.out, (TABLE, PICTURES), overwrite=args.overwrite)
-    check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
+    check_outputs(pictures=[args.plot], overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     if not folder:
         _check_image(args)
     _check_weights(args)
@@ -356,7 +356,7 @@ def _show(prediction: GradePrediction) -> None:
 def _visualize(args: argparse.Namespace) -> None:
     from htnet.palsy.plots import plot_maps
 
-    check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
+    check_outputs(pictures=[args.out], overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     _check_image(args)
     _check_weights(args)
     predictor = _predictor(args)
@@ -372,7 +372,7 @@ def _visualize(args: argparse.Namespace) -> None:
 def _asymmetry(args: argparse.Namespace) -> None:
     from htnet.palsy import PALSY_SPEC, face_asymmetry, palsy_landmarker
 
-    check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
+    check_outputs(pictures=[args.plot], overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC, face=args.face)
     report = face_asymmetry(args.image, landmarker, sample=Path(args.image).stem, bit_depth=args.bit_depth)
     if args.plot:

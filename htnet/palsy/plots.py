@@ -47,7 +47,7 @@ def plot_grade(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the ending of the file is not that of a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("prediction", prediction, GradePrediction, "what GradePredictor.image returned")
     figure = new_figure(10, 3.6)
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
@@ -83,7 +83,7 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str] | None = None, *, overwr
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the ending of the file is not that of a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("maps", maps, FaceMaps, "what GradePredictor.maps returned")
     shown: list[tuple[str, npt.NDArray[np.float32]]] = []
     if maps.roi_maps is not None:
@@ -130,7 +130,7 @@ def plot_asymmetry(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the ending of the file is not that of a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("report", report, FaceAsymmetry, "what htnet.palsy.face_asymmetry returned")
     patches = require("matplotlib.patches", "plots", "Drawing")
     figure = new_figure(11.5, 4.2)

@@ -59,7 +59,7 @@ def plot_flow(
         InputError: flow and face differ in size, ``max_px`` or ``arrows`` is not positive, or the file extension is not
             a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("flow", flow, Flow, _FLOW)
     whole().check("arrows", arrows)
     if max_px is not None:
@@ -110,7 +110,7 @@ def plot_regions(
         InputError: the network reads the whole face (layout "whole"), the face is not an RGB picture, or the file
             extension is not a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("made", made, ModelInput, "the input as the preprocessor made it, such as prediction.input")
     refuse_type("spec", spec, PreprocessSpec, "how the input was made, such as Predictor.spec")
     boxes = region_boxes(made, spec)
@@ -167,7 +167,7 @@ def plot_flow_asymmetry(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: flow and face differ in size, or the file extension is not a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("flow", flow, Flow, _FLOW)
     gray = _gray(face, flow.uv.shape[1:])
     differs, louder = flow_asymmetry(flow)

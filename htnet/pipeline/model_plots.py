@@ -54,7 +54,7 @@ def plot_attention(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: there are no maps, the image has another shape, or the file extension is not a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("maps", maps, Sequence, "what htnet.models.attention_maps returned")
     for k, one in enumerate(maps):
         refuse_type(f"maps[{k}]", one, AttentionMap, "what htnet.models.attention_maps returned")
@@ -97,7 +97,7 @@ def plot_rollout(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the image has another shape, or the file extension is not a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("rollout", rollout, AttentionRollout, "what htnet.models.attention_rollout returned")
     share = rollout.relevance * len(rollout.points)
     figure = _positions(image, kind, [(share, rollout, "attention roll-out")], "relevance, 1 for equal shares")
@@ -135,7 +135,7 @@ def plot_saliency(
         InputError: the image has another shape, only one of ``made`` and ``spec`` is given, or the file extension is
             not a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("found", found, Saliency, "what htnet.models.occlusion or htnet.models.integrated_gradients returned")
     values, shown = found.map, _ground(image, kind)
     if values.shape != shown.shape[:2]:

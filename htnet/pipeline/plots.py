@@ -56,10 +56,10 @@ def plot_prediction(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file extension is not a picture format.
+        InputError: the ending of the file is not that of a picture format.
     """
     read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
-    check_outputs(path, overwrite=overwrite, inputs=read)
+    check_outputs(pictures=[path], overwrite=overwrite, inputs=read)
     refuse_type("prediction", prediction, Prediction, "what Predictor.pair or htnet.predict returned")
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
     figure = new_figure(2.83 * sum(widths), 3.4)
@@ -99,9 +99,9 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file extension is not a picture format.
+        InputError: the ending of the file is not that of a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type(
         "spotting", spotting, Spotting, "what htnet.preprocess.spot returned, or prediction.spotting of a video"
     )
@@ -148,7 +148,7 @@ def plot_reliability(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: there is nothing to draw, or the file extension is not a picture format.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("found", found, Mapping, "{title: bins}, bins of htnet.evaluation.calibration.reliability")
     for title, bins in found.items():
         refuse_type(f"found[{title!r}]", bins, Reliability, "bins of htnet.evaluation.calibration.reliability")
@@ -232,7 +232,7 @@ def plot_confusion(
         InputError: the file extension is not a picture format, or ``confusion`` does not hold (C, C) counts for C
             classes.
     """
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type("classes", classes, Sequence, "a name for each class")
     counts = as_numbers("confusion", confusion, "(C, C) counts, rows the true classes")
     if counts.shape != (len(classes), len(classes)) or not np.all((counts >= 0) & (counts < np.inf)):
@@ -295,22 +295,18 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
 
     Raises:
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file extension is not a picture format.
+        InputError: the ending of the file is not that of a picture format.
     """
     path = as_path(path, "path")
-    check_outputs(path, overwrite=overwrite)
+    check_outputs(pictures=[path], overwrite=overwrite)
     refuse_type(
         "figure",
         figure,
         require("matplotlib.figure", "plots", "Drawing").Figure,
         "what a function of htnet.plots returned",
     )
-    kind = path.suffix.lower().removeprefix(".")
-    # Otherwise matplotlib would append an extension and write to a path that was not checked.
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"The extension of {path} is not a picture format. Give a name that ends in .png or .pdf.")
     with whole_file(path) as place:
-        figure.savefig(place, dpi=110, format=kind)
+        figure.savefig(place, dpi=110, format=path.suffix.lower().removeprefix("."))
     return path
 
 

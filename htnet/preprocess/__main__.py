@@ -71,8 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> None:
-    if args.uv is not None and Path(args.uv).suffix.lower() != ".npy":
-        raise InputError(f"--uv is {args.uv!r}; give a name that ends in .npy.")
+    for name, ending in (("out", ".png"), ("uv", ".npy"), ("color", ".png")):
+        given = getattr(args, name)
+        if given is not None and Path(given).suffix.lower() != ending:
+            raise InputError(f"--{name} is {given!r}; give a name that ends in {ending}.")
     inputs = (args.onset, args.apex, args.landmarks)
     check_outputs(args.out, args.uv, args.color, overwrite=args.overwrite, inputs=inputs)
     landmarks = None if args.landmarks == "none" else args.landmarks

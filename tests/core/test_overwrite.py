@@ -107,6 +107,34 @@ def test_no_command_overwrites(case, inputs, tmp_path, monkeypatch, capsys):
         assert "exists" not in capsys.readouterr().err.replace("no longer exists", "")
 
 
+#: Pictures that commands write under a name of the user's.
+PICTURES = [case for case, (line, name) in COMMANDS.items() if name.endswith(".png") and name in line]
+
+
+@pytest.mark.parametrize("name", ["p.txt", "p", "p.png.bak"])
+@pytest.mark.parametrize("case", PICTURES)
+def test_a_picture_of_no_format_is_refused_before_anything_is_read(case, name, inputs, tmp_path, capsys):
+    line, picture = COMMANDS[case]
+    words = words_of(line.replace(f"OUT/{picture}", f"OUT/{name}"), inputs, tmp_path / "out")
+    assert call(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(rf"{name}('|\b).* ends in \.png", err)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("case", PICTURES)
+def test_a_picture_is_refused_first_without_matplotlib(case, inputs, tmp_path, monkeypatch, capsys):
+    line, _ = COMMANDS[case]
+    if line.startswith("python"):
+        pytest.skip("OpenCV writes these")
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert call(words_of(line, inputs, tmp_path / "out")) == 2
+    assert "needs matplotlib, which is not installed. Install it with: pip install" in capsys.readouterr().err
+
+
 #: Command lines that would write among what they read, with IN for that; the answer is a refusal, asked for or not.
 INTO_INPUT = (
     "predict IN --plot IN/p.png",
