@@ -22,6 +22,7 @@ from htnet.core.command_line import (
     answer,
     answer_done,
     given,
+    seed_option,
 )
 from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, refuse_same_folder
@@ -53,7 +54,9 @@ def add_commands(add: AddCommand) -> None:
     )
     _add_evaluation(command)
     command.add_argument("--folds", type=int, default=5, metavar="K", help="number of folds (default: %(default)s)")
-    command.add_argument("--fold-seed", type=int, default=0, help="seed for the choice of folds (default: %(default)s)")
+    command.add_argument(
+        "--fold-seed", type=seed_option, default=0, help="seed for the choice of folds (default: %(default)s)"
+    )
     text = "train on the samples of split train, test on those of split test"
     _add_evaluation(add("holdout", _holdout, text, _EXAMPLE.format("holdout")))
     _add_evaluation(add("lodo", _lodo, "leave-one-database-out evaluation", _EXAMPLE.format("lodo")))
@@ -74,7 +77,7 @@ def add_commands(add: AddCommand) -> None:
         metavar="UNITS",
         help="also learn action units from the manifest's column: their numbers, comma-separated, or all",
     )
-    command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    command.add_argument("--seed", type=seed_option, default=0, help="seed (default: %(default)s)")
     command.add_argument(
         "--metrics",
         help="summary.json of an htnet loso run with the same recipe: scores for the card, and the temperature",
@@ -95,7 +98,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     add_precision(command)
     command.add_argument("--size", type=int, default=28, help="side of the flow image, px: 28, 56 or 112")
-    command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    command.add_argument("--seed", type=seed_option, default=0, help="seed (default: %(default)s)")
     add_device(command)
 
 

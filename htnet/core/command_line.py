@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from htnet.core.errors import NO_FILES, TOO_MANY_FILES, HtnetError, cause, did_you_mean
+from htnet.core.fields import seed_number
 from htnet.core.official import did_you_mean_set, long_recordings
 from htnet.core.optional import ENGINES
 from htnet.core.provenance import restriction
@@ -235,6 +236,14 @@ def moment(text: str) -> float:
     for value in values:
         seconds = 60 * seconds + value
     return seconds
+
+
+def seed_option(text: str) -> int:
+    """Parse a seed; an argparse type, so that an impossible one is refused before anything is read."""
+    try:
+        return int(seed_number().check("the seed", int(text)))
+    except (ValueError, HtnetError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give {seed_number().wanted}") from None
 
 
 def add_face_option(command: argparse.ArgumentParser) -> None:

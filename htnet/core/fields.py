@@ -75,6 +75,14 @@ def whole(ge: int | None = 1, le: int | None = None, *, lt: int | None = None, e
     )
 
 
+def seed_number() -> Rule:
+    """A seed, as PyTorch and NumPy take it. Every seed is checked by this rule."""
+    return Rule(
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64,
+        "a whole number from 0 to 2^64 - 1",
+    )
+
+
 def flag() -> Rule:
     """True or False."""
     return Rule(lambda value: isinstance(value, bool), "True or False")

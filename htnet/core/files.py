@@ -238,7 +238,9 @@ def _refuse_no_picture(path: Path) -> None:
     """Refuse an ending that matplotlib does not know; it would append one, and write to a path that was not checked."""
     kinds = require("matplotlib.backend_bases", "plots", "Drawing").FigureCanvasBase.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in kinds:
-        raise InputError(f"The ending of {path} is not that of a picture format. Give a name that ends in .png or .pdf.")
+        raise InputError(
+            f"The ending of {path} is not that of a picture format. Give a name that ends in .png or .pdf."
+        )
 
 
 def _create(partial: Path, mode: int) -> int | None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from htnet.core.errors import ManifestError
-from htnet.core.fields import real, whole
+from htnet.core.fields import real, seed_number, whole
 from htnet.core.identity import refuse_unnamed
 from htnet.core.shared_files import check_files
 from htnet.core.words import listed
@@ -115,12 +115,12 @@ def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ..
         The folds, named fold-1, fold-2, ...
 
     Raises:
-        InputError: ``folds`` is below 2, or ``seed`` is not a whole number.
+        InputError: ``folds`` is below 2, or ``seed`` is not a whole number of 0 or more.
         ManifestError: there are fewer subjects than folds, samples have no subject or label, or two subjects share a
             file.
     """
     check_manifest(manifest)
-    folds, seed = whole(ge=2).check("folds", folds), whole(ge=None).check("seed", seed)
+    folds, seed = whole(ge=2).check("folds", folds), seed_number().check("seed", seed)
     members = _by_subject(manifest, range(len(manifest)))
     if len(members) < folds:
         raise ManifestError(
@@ -186,12 +186,12 @@ def hold_out_subjects(
         Indices of the samples that remain and of those held out, both in the order of ``indices``.
 
     Raises:
-        InputError: ``fraction`` is not between 0 and 1, or ``seed`` is not a whole number.
+        InputError: ``fraction`` is not between 0 and 1, or ``seed`` is not a whole number of 0 or more.
         ManifestError: samples have no subject, two subjects share a file, an index does not exist, or no data set has
             two subjects.
     """
     check_manifest(manifest)
-    fraction, seed = real(gt=0, lt=1).check("fraction", fraction), whole(ge=None).check("seed", seed)
+    fraction, seed = real(gt=0, lt=1).check("fraction", fraction), seed_number().check("seed", seed)
     chosen = sample_indices(indices)
     check_indices(chosen, manifest)
     of_dataset = defaultdict(list)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from htnet.core.arrays import check_rows, group_list, real_array
 from htnet.core.errors import InputError
-from htnet.core.fields import whole
+from htnet.core.fields import seed_number, whole
 from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
 from htnet.evaluation.metrics import class_indexes
@@ -44,9 +44,9 @@ def check_draws(resamples: int, seed: int) -> tuple[int, int]:
     """Check the number of draws and their seed, before anything that takes time.
 
     Raises:
-        InputError: ``resamples`` is not a whole number of 1 or more, or ``seed`` not one of 0 or more.
+        InputError: ``resamples`` is not a whole number of 1 or more, or ``seed`` is no seed (`seed_number`).
     """
-    return whole().check("resamples", resamples), whole(0).check("seed", seed)
+    return whole().check("resamples", resamples), seed_number().check("seed", seed)
 
 
 def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0) -> tuple[IntArray, IntArray]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from htnet.core.errors import InputError, refuse_unknown
-from htnet.core.fields import Checked, checked, optional, real, whole
+from htnet.core.fields import Checked, checked, optional, real, seed_number, whole
 from htnet.core.optional import named_device
 from htnet.core.types import PreprocessSpec
 from htnet.models import EmotionModel
@@ -113,7 +113,7 @@ class EvaluationPlan(Checked):
             object.__setattr__(self, "subjects", subjects)
         given = self.seeds
         seeds = tuple(range(given)) if isinstance(given, int) and whole().allows(given) else _listed(given)
-        if not seeds or not all(map(whole(0).allows, seeds)) or len(set(seeds)) != len(seeds):
+        if not seeds or not all(map(seed_number().allows, seeds)) or len(set(seeds)) != len(seeds):
             raise InputError(
                 f"seeds is {given!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
             )

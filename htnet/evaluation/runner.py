@@ -22,7 +22,7 @@ from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
-from htnet.core.fields import whole
+from htnet.core.fields import seed_number, whole
 from htnet.core.optional import usable_device
 from htnet.core.parallel import one_thread
 from htnet.core.paths import as_path
@@ -178,7 +178,7 @@ def kfold(*args: Any, folds: int = 5, fold_seed: int = 0, **options: Any) -> Los
     given.apply_defaults()
     described = {
         "folds": whole(ge=2).check("folds", folds),
-        "fold_seed": whole(ge=None).check("fold_seed", fold_seed),
+        "fold_seed": seed_number().check("fold_seed", fold_seed),
     }
     return _evaluate("fold", partial(k_folds, folds=folds, seed=fold_seed), **given.arguments, described=described)
 

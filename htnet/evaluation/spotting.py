@@ -24,7 +24,7 @@ from htnet.core.identity import check_groups, is_named
 from htnet.core.recordings import Recording, recording_tuple, refuse_beyond
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
-from htnet.evaluation.bootstrap import RESAMPLES, draw_groups, interval
+from htnet.evaluation.bootstrap import RESAMPLES, check_draws, draw_groups, interval
 from htnet.evaluation.matching import IOU, Span, exact_threshold, match_intervals
 from htnet.evaluation.recognition import Recognition, class_names, recognize
 
@@ -274,6 +274,7 @@ def evaluate_spotting(
             unknown, a predicted event ends after the recording (if frames are compared and counted from 0), two
             subjects differ only in spelling, or times are needed but not known.
     """
+    resamples, seed = check_draws(resamples, seed)
     recordings = recording_tuple(truth, "truth")
     one_of(UNITS).check("unit", unit)
     least = exact_threshold(iou)

@@ -22,6 +22,7 @@ from htnet.core.command_line import (
     answer_done,
     can_draw,
     given,
+    seed_option,
     show_probabilities,
     show_terms,
     show_warnings,
@@ -71,7 +72,7 @@ def add_commands(add: AddCommand) -> None:
         "--test", type=float, default=0.2, help="fraction of the images to test on (default: %(default)s)"
     )
     kind.add_argument("--val", type=float, default=0.0, help="fraction to validate on (default: %(default)s)")
-    kind.add_argument("--seed", type=int, default=0, help="seed of the splits (default: %(default)s)")
+    kind.add_argument("--seed", type=seed_option, default=0, help="seed of the splits (default: %(default)s)")
     kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
 
     kind = add_kind(
@@ -92,7 +93,7 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--epochs", type=int, help="number of epochs (default: the recipe's)")
     add_precision(kind)
     kind.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
-    kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    kind.add_argument("--seed", type=seed_option, default=0, help="seed (default: %(default)s)")
     add_tensorboard(kind, "weights folder")
     add_device(kind)
 
@@ -200,8 +201,10 @@ def _check_image(args: argparse.Namespace) -> None:
 def _prepare(args: argparse.Namespace) -> None:
     from htnet.data.prepare import REPORT_FILE, read_report
     from htnet.palsy import gaps, prepare_faces, read_palsy, split_table
+    from htnet.palsy.splits import check_split
 
     refuse_same_folder(args.out, args.source)
+    check_split(args.test, args.val, args.seed)
     manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map, patients=args.patients)
 
     prepared = prepare_faces(

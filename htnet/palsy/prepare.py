@@ -26,7 +26,7 @@ from htnet.data.prepare import prepared_spec
 from htnet.data.prepare.keys import Parts, as_json, libraries
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
 from htnet.data.prepare.workers import Preparation
-from htnet.palsy.splits import split_patients, split_table
+from htnet.palsy.splits import check_split, split_patients, split_table
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
@@ -139,6 +139,7 @@ def prepare_faces(
         The prepared samples, in the order of ``manifest``.
 
     Raises:
+        InputError: a fraction or the seed is impossible.
         OverwriteError: ``out`` contains other samples, grades or splits, and ``overwrite`` is not given.
         ManifestError: no image could be prepared, some samples name a split and others none, two samples would share
             a file, or two patients share a picture.
@@ -147,6 +148,7 @@ def prepare_faces(
     """
     check_manifest(manifest)
     check_bit_depth(bit_depth)
+    test, val, seed = check_split(test, val, seed)
     folder = PreparedFolder(as_path(out, "out"), {FACES: ".png"}, "faces aligned")
     finder = LazyLandmarker(landmarks, partial(palsy_landmarker, spec=spec))
     points = cache(lambda: describe(finder.get()))

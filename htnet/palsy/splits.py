@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError, ManifestError
+from htnet.core.fields import native, real, seed_number
 from htnet.core.identity import refuse_unnamed
 from htnet.core.shared_files import check_files
 from htnet.data import Manifest
@@ -36,13 +37,12 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
         The same samples with ``split`` "train", "val" or "test".
 
     Raises:
-        InputError: the fractions are invalid.
+        InputError: the fractions or the seed are invalid.
         ManifestError: samples have no subject, two patients share an image, or there are fewer patients than splits.
     """
     check_manifest(manifest)
+    test, val, seed = check_split(test, val, seed)
     train = round(1 - test - val, 9)
-    if not (test >= 0 and val >= 0 and train >= 0):
-        raise InputError(f"test is {test!r} and val {val!r}; give fractions of 0 or more, together at most 1.")
     refuse_unnamed(manifest, manifest.source)
     check_files(manifest, manifest.source)
     shares = {"train": train, "val": val, "test": test}
@@ -56,6 +56,18 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
     chosen = _assign(counts, np.array([shares[name] for name in names]), seed)
     samples = tuple(dataclasses.replace(s, split=names[chosen[s.dataset, s.subject]]) for s in manifest)
     return dataclasses.replace(manifest, samples=samples)
+
+
+def check_split(test: float, val: float, seed: int) -> tuple[float, float, int]:
+    """Check the settings of `split_patients`.
+
+    Raises:
+        InputError: a fraction is not from 0 to 1, both are more than 1 together, or ``seed`` is no seed.
+    """
+    test, val, seed = native(test), native(val), seed_number().check("seed", seed)
+    if not all(map(real(ge=0, le=1).allows, (test, val))) or round(1 - test - val, 9) < 0:
+        raise InputError(f"test is {test!r} and val {val!r}; give fractions of 0 or more, together at most 1.")
+    return test, val, seed
 
 
 def split_table(manifest: Manifest) -> dict[str, dict[str, int]]:

@@ -14,7 +14,7 @@ import torch
 
 from htnet.core.arrays import check_rows, is_missing, plain_array, real_array
 from htnet.core.errors import InputError, refuse_columns
-from htnet.core.fields import native, whole
+from htnet.core.fields import native, seed_number, whole
 from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
@@ -418,7 +418,7 @@ def _check_columns(images: object) -> None:
 def _seed_of(random_state: Any) -> int:
     if random_state is None or isinstance(random_state, np.random.RandomState):
         return int(check_random_state(random_state).randint(2**31 - 1))
-    if not whole(0).allows(native(random_state)):
+    if not seed_number().allows(native(random_state)):
         raise InputError(
             f"random_state is {random_state!r}; give a whole number of 0 or more, a numpy.random.RandomState, or None."
         )

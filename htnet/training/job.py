@@ -14,7 +14,7 @@ from torch import Tensor
 
 from htnet.core.described import own_code
 from htnet.core.errors import RecipeError, refuse_type
-from htnet.core.fields import Rule, native
+from htnet.core.fields import seed_number
 from htnet.core.optional import named_device, usable_device
 from htnet.models import EmotionModel, create_model
 from htnet.training.losses import check_proposals
@@ -29,12 +29,6 @@ OnEpoch = Callable[[int, EmotionModel], Any]
 Curve = Sequence[tuple[float, float]]
 #: Called with the learning curve when a training ends.
 OnCurve = Callable[[Curve], Any]
-
-
-_SEED = Rule(
-    lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64,
-    "a whole number from 0 to 2^64 - 1",
-)
 
 
 @dataclass(frozen=True)
@@ -92,8 +86,7 @@ class TrainingJob:
     def __post_init__(self) -> None:
         cure = "htnet.training.get_recipe(name), or use htnet.training.job_of"
         refuse_type("recipe", self.recipe, Recipe, cure, RecipeError)
-        object.__setattr__(self, "seed", native(self.seed))
-        _SEED.check("seed", self.seed)
+        object.__setattr__(self, "seed", seed_number().check("seed", self.seed))
         object.__setattr__(self, "device", named_device(self.device))
 
     def loaded(self, labels: tuple[str, ...] | None = None) -> TrainingJob:

@@ -1,5 +1,6 @@
 """Rules of fields and arguments."""
 
+import argparse
 import contextlib
 import importlib
 import json
@@ -13,18 +14,23 @@ import pytest
 import torch
 
 import htnet
+from htnet.cli import build_parser
+from htnet.core.command_line import leaves
 from htnet.core.errors import InputError, ModelError, RecipeError, SpecError, WeightsError
-from htnet.core.fields import Checked, checked, each, flag, one_of, optional, real, whole
+from htnet.core.fields import Checked, checked, each, flag, one_of, optional, real, seed_number, whole
 from htnet.core.recordings import Recording
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.data import Manifest, Sample, hold_out_subjects, k_folds
+from htnet.evaluation import kfold, loso
+from htnet.evaluation.bootstrap import draw_groups
 from htnet.evaluation.plan import EvaluationPlan
+from htnet.evaluation.spotting import evaluate_spotting
 from htnet.hub.folder import checked_temperature
 from htnet.models import ModelConfig, get_entry, integrated_gradients
 from htnet.preprocess import color_wheel, compute_flow, open_video
 from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 from htnet.preprocess.landmarks.base import check_several
-from htnet.training import Recipe
+from htnet.training import Recipe, TrainingJob
 from tests.support.videos import numbered_video
 
 #: Fields that a constructor checks otherwise, and those of `EvaluationPlan`, which checks what it resolves.
@@ -92,6 +98,7 @@ def test_fields_that_took_any_value():
         (real(ge=0, lt=1), (0, 0.99), (1,), r"a number in \[0, 1\)"),
         (real(gt=0, le=1), (1, 0.1), (0, 1.1), r"a number in \(0, 1\]"),
         (real(lt=1), (-5,), (1,), r"a number in \(-inf, 1\)"),
+        (seed_number(), (0, np.int64(3), 2**64 - 1), (-1, 2**64, 1.0, True, "1", None), "a whole number from 0 to 2"),
         (flag(), (True, False), (0, 1, None, "yes"), "True or False"),
         (optional(whole()), (None, 1), (0,), "a whole number of 1 or more, or None"),
         (each(whole()), ((), (1, 2)), ([1], (0,), 1), "a tuple, each a whole number of 1 or more"),
@@ -104,6 +111,38 @@ def test_rules(rule, good, bad, wanted):
     for value in bad:
         with pytest.raises(InputError, match=f"it is .*; give {wanted}"):
             rule.check("it", value)
+
+
+ROWS = Manifest(tuple(Sample(f"s{i}", "d", f"p{i}", "ab"[i % 2]) for i in range(4)), ("a", "b"))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "1", None])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda seed: k_folds(ROWS, 2, seed),
+        lambda seed: hold_out_subjects(ROWS, range(4), 0.5, seed),
+        lambda seed: kfold(ROWS, "htnet_tiny", fold_seed=seed, out="none"),
+        lambda seed: loso(ROWS, "htnet_tiny", seeds=[seed], out="none"),
+        lambda seed: evaluate_spotting([Recording("r", ())], {}, seed=seed),  # one group: there are no draws
+        lambda seed: draw_groups(["a", "b"], seed=seed),
+        lambda seed: TrainingJob(seed=seed),
+    ],
+)
+def test_seeds_are_checked_in_one_way(draw, seed):
+    with pytest.raises(InputError, match=r"seeds? is "):
+        draw(seed)
+
+
+def test_no_command_takes_an_impossible_seed():
+    given = [(c, a) for c in leaves(build_parser()) for a in c._actions if a.dest in ("seed", "fold_seed")]
+    assert len(given) >= 6
+    for command, action in given:
+        if "synthesize" in command.prog:  # its seeds end at 2^31, which it checks itself
+            continue
+        for seed in ("-1", str(2**64), "1.5", "1e3", ""):
+            with pytest.raises(argparse.ArgumentError, match="no seed; give a whole number from 0 to 2"):
+                command._get_values(action, [seed])
 
 
 def test_names_are_suggested():

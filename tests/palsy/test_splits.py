@@ -86,6 +86,16 @@ def test_impossible_shares_are_refused(test, val):
         split_patients(manifest({"a": [1], "b": [2]}), test=test, val=val)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None])
+def test_impossible_seeds_are_refused_even_if_the_table_names_the_splits(seed, tmp_path):
+    rows = manifest({"a": [1], "b": [2]})
+    split = dataclasses.replace(rows, samples=tuple(dataclasses.replace(s, split="train") for s in rows))
+    for draw in (lambda: split_patients(rows, seed=seed), lambda: prepare_faces(split, tmp_path / "out", seed=seed)):
+        with pytest.raises(InputError, match="^seed is .*; give a whole number from 0 to 2"):
+            draw()
+    assert not (tmp_path / "out").exists()
+
+
 def test_too_few_patients_and_missing_subjects_are_named():
     with pytest.raises(ManifestError, match=r"1 patient\(s\) for 2 splits"):
         split_patients(manifest({"a": [1, 2, 3]}))
