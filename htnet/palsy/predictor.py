@@ -32,6 +32,7 @@ from htnet.palsy.train import check_face_model, face_models
 from htnet.pipeline.doubts import unlearned
 from htnet.preprocess import FrameSource, Landmarker, read_frame
 from htnet.preprocess.depth import check_bit_depth
+from htnet.preprocess.landmarks.factory import check_landmarker
 from htnet.training import predict_set
 
 #: Number of faces in one batch.
@@ -117,7 +118,7 @@ class GradePredictor:
     Args:
         weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model, which may be
             compiled (`torch.compile`).
-        landmarks: finds the five points: a landmarker, or its name for `palsy_landmarker`.
+        landmarks: finds the five points: a landmarker, or its name or a file of points for `palsy_landmarker`.
         device: where the model runs; "auto" for a CUDA device where there is one, otherwise the CPU.
         bit_depth: bits of the images' values, if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
         revision: branch, tag or commit of the Hub repository that ``weights`` names.
@@ -125,7 +126,9 @@ class GradePredictor:
 
     Raises:
         WeightsError: the weights cannot be loaded, or do not specify how their input is made.
-        InputError: the device cannot be used, or ``dtype`` is invalid or given together with a model.
+        InputError: the device cannot be used, ``dtype`` is invalid or given together with a model, or ``bit_depth`` or
+            the text of ``landmarks`` is impossible.
+        LandmarkError: ``landmarks`` is no landmarker, or the file cannot be used.
         ModelError: the model does not read faces.
     """
 
@@ -134,13 +137,15 @@ class GradePredictor:
         self,
         weights: str | PathLike[str] | EmotionModel,
         *,
-        landmarks: str | Landmarker = "yunet",
+        landmarks: str | PathLike[str] | Landmarker = "yunet",
         device: str | torch.device = "cpu",
         bit_depth: int | None = None,
         revision: str | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
         refuse_after_fork()
+        check_bit_depth(bit_depth)
+        check_landmarker(landmarks)
         given = given_model(
             weights,
             check=lambda model, name: check_face_model(model),
@@ -150,8 +155,10 @@ class GradePredictor:
         )
         self.name, self.model, self._call = given.name, given.model, given.call
         self.spec, self.bit_depth = _spec(self.model), bit_depth
-        check_bit_depth(bit_depth)
-        self.landmarker = palsy_landmarker(landmarks, self.spec) if isinstance(landmarks, str) else landmarks
+        named = isinstance(landmarks, (str, PathLike))
+        self.landmarker: Landmarker = (
+            palsy_landmarker(os.fspath(landmarks), self.spec) if named else landmarks  # type: ignore[arg-type, assignment]
+        )
 
     def image(self, image: FrameSource, sample: str = "") -> GradePrediction:
         """Grade the face in one image.

@@ -38,6 +38,7 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.depth import check_bit_depth
 from htnet.preprocess.landmarks.base import found_by
+from htnet.preprocess.landmarks.factory import check_landmarker
 from htnet.preprocess.opencv import load_opencv
 from htnet.training.augment import MIRRORED_POINTS
 
@@ -149,6 +150,7 @@ def prepare_faces(
     check_manifest(manifest)
     check_bit_depth(bit_depth)
     test, val, seed = check_split(test, val, seed)
+    check_landmarker(landmarks)
     folder = PreparedFolder(as_path(out, "out"), {FACES: ".png"}, "faces aligned")
     finder = LazyLandmarker(landmarks, partial(palsy_landmarker, spec=spec))
     points = cache(lambda: describe(finder.get()))

@@ -46,7 +46,7 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     verified,
 )
-from htnet.preprocess.landmarks.base import found_by
+from htnet.preprocess.landmarks.base import check_call, found_by
 from htnet.preprocess.landmarks.files import landmarks_from
 from htnet.preprocess.landmarks.verify import check_inside
 from htnet.preprocess.pairs import pair_warnings
@@ -82,6 +82,8 @@ class Preprocessor:
             evidence: for two frames, also compute the probability that they differ by an expression.
             bit_depth: bits of the frames' values if 16-bit files use fewer; see `read_frame`.
         """
+        if landmarker is not None:
+            check_call(landmarker)
         self.spec = spec
         self.landmarker = landmarker
         self.points68 = points68

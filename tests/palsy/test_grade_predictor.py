@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,17 +11,20 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import InputError, WeightsError
+from htnet.core.errors import InputError, LandmarkError, WeightsError
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
+from htnet.data.reader import SampleReader
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, FaceSet, GradePredictor, evaluate_palsy, plots
+from htnet.palsy import PALSY_SPEC, FaceSet, GradePredictor, evaluate_palsy, plots, prepare_faces
+from htnet.pipeline.predictor import Predictor
+from htnet.preprocess import FlowPreprocessor
 from htnet.training.start import load_start
 from tests.acceleration.support import lively
 from tests.palsy.test_flow import SETTINGS, SMALL
-from tests.support.pairs import face
+from tests.support.pairs import POINTS, face
 from tests.test_threads import at_once, portraits
 
 
@@ -67,6 +72,34 @@ def test_a_compiled_model_grades_and_is_evaluated(small, tmp_path):
     scores = evaluate_palsy(made, manifest, data, tmp_path / "compiled", resamples=10)
     assert len(calls) == 2
     assert scores == evaluate_palsy(small, manifest, data, tmp_path / "plain", resamples=10)
+
+
+WRONG = (5, object(), lambda frame: None, "yunt", "points.txt")
+
+
+@pytest.mark.parametrize("landmarks", [None, *WRONG], ids=repr)
+def test_what_is_no_landmarker_is_refused_before_any_image(small, landmarks, tmp_path):
+    with pytest.raises((InputError, LandmarkError), match="andmark"):
+        GradePredictor(small, landmarks=landmarks)
+    rows = Manifest((Sample("s", "d", "p", "I", image=tmp_path / "none.png"),), ("I", "II"))
+    with pytest.raises((InputError, LandmarkError), match="andmark"):
+        prepare_faces(rows, tmp_path / "out", landmarks, test=0)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("landmarks", WRONG, ids=repr)
+@pytest.mark.parametrize("build", [Predictor, FlowPreprocessor, lambda **k: SampleReader(PreprocessSpec(), **k)])
+def test_what_is_no_landmarker_is_refused_by_every_reader(build, landmarks):
+    with pytest.raises((InputError, LandmarkError), match="andmark"):
+        build(landmarks=landmarks)
+
+
+def test_a_file_of_points_may_be_a_path(small, tmp_path):
+    marks = tmp_path / "points.json"
+    marks.write_text(json.dumps(POINTS.tolist()))
+    image = face()
+    found = [GradePredictor(small, landmarks=kind(marks)).image(image).probabilities for kind in (str, Path)]
+    assert found[0] == found[1]
 
 
 def test_other_things_than_a_function_draws_are_refused_by_name():

@@ -94,10 +94,8 @@ def found_by(find: Callable[..., Any], frame: Frame, sample: str, kind: type[Poi
     Raises:
         LandmarkError: ``find`` cannot be called with a frame and a name, or returns something else; or it raises this.
     """
-    owner = getattr(find, "__self__", find)
-    name = getattr(owner, "__qualname__", type(owner).__qualname__)
-    if not (callable(find) and is_ours(type(owner))):
-        _check_call(find, name)
+    name, ours = check_call(find)
+    if not ours:
         frame = replace(frame, pixels=frame.pixels.copy())
     found = find(frame, sample)
     if isinstance(found, Landmarks68) and kind is Landmarks:
@@ -112,7 +110,19 @@ def found_by(find: Callable[..., Any], frame: Frame, sample: str, kind: type[Poi
     return found
 
 
-def _check_call(find: Any, name: str) -> None:
+def check_call(find: Any) -> tuple[str, bool]:
+    """Refuse what is no landmarker, without calling it.
+
+    Returns:
+        The name of the landmarker, and whether it is part of htnet.
+
+    Raises:
+        LandmarkError: ``find`` cannot be called with a frame and a name.
+    """
+    owner = getattr(find, "__self__", find)
+    name = getattr(owner, "__qualname__", type(owner).__qualname__)
+    if callable(find) and is_ours(type(owner)):
+        return name, True
     if not callable(find):
         raise LandmarkError(
             f"The landmarker is of type {name}, which cannot be called. Give 'yunet', another name or file for "
@@ -127,7 +137,8 @@ def _check_call(find: Any, name: str) -> None:
             'sample=""); frame.pixels are (H, W, 3) uint8 RGB.'
         ) from None
     except ValueError:  # a built-in function has no signature to check
-        return
+        pass
+    return name, False
 
 
 def find_many(

@@ -10,7 +10,7 @@ from typing import Any
 
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.hints import hint
-from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks, check_several
+from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks, check_call, check_several
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.files import PrecomputedLandmarks
@@ -41,6 +41,7 @@ def make_landmarker(
         OpenCVError: face-alignment is requested and OpenCV cannot be imported.
     """
     several = parse_face(face)
+    _check_text(text)
     detector: Landmarker
     if text == "yunet":
         detector = YuNetLandmarker(several=several)
@@ -48,19 +49,36 @@ def make_landmarker(
         detector = YuNetLandmarker(text.removeprefix("yunet:"), several=several)
     elif text == "face-alignment":
         detector = FaceAlignmentLandmarker(several=several)
-    elif text == "template" or Path(text).suffix.lower() in (".csv", ".json"):
+    else:
         refuse_face(face, text)
         if text == "template":
             return TemplateLandmarks()
         if text.lower().endswith(".csv") and is_peer_table(text):
             return PeerLandmarks(text)
         return PrecomputedLandmarks(text)
+    return detector if cache is None else CachedLandmarker(detector, cache)
+
+
+def check_landmarker(given: Any) -> None:
+    """Refuse what is neither a landmarker nor a text for `make_landmarker`; nothing is created or read.
+
+    Raises:
+        InputError: a text that `make_landmarker` does not know.
+        LandmarkError: anything else that cannot be called with a frame and a name.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        _check_text(os.fspath(given))
     else:
+        check_call(given)
+
+
+def _check_text(text: str) -> None:
+    named = text in LANDMARKERS or (text.startswith("yunet:") and text != "yunet:")
+    if not named and Path(text).suffix.lower() not in (".csv", ".json"):
         raise InputError(
             f"Unknown landmarks: {text!r}. {did_you_mean(text, LANDMARKERS)} A .csv or .json file of points, or "
             f"yunet:MODEL.onnx, works too.{hint(text)}"
         )
-    return detector if cache is None else CachedLandmarker(detector, cache)
 
 
 class LazyLandmarker:
@@ -76,7 +94,12 @@ class LazyLandmarker:
         Args:
             given: a landmarker, a text for ``build``, or None for none.
             build: a function at module level, so that it can be pickled.
+
+        Raises:
+            InputError, LandmarkError: ``given`` is none of these, see `check_landmarker`.
         """
+        if given is not None:
+            check_landmarker(given)
         self.given = given
         self._build = build
         self._built: Landmarker | None = None
