@@ -5,11 +5,11 @@ House and Brackmann, "Facial nerve grading system", Otolaryngology - Head and Ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from htnet.core.errors import ManifestError
+from htnet.core.errors import HtnetError, ManifestError
 
 #: The six grades by their Roman numerals, in order, and their names.
 GRADES: Mapping[str, str] = MappingProxyType(
@@ -84,15 +84,41 @@ def grade_scheme(classes: int) -> GradeScheme:
     return SCHEMES[classes]
 
 
+def check_order(names: Sequence[str], whose: str, error: type[HtnetError] = ManifestError) -> None:
+    """Refuse grades in another order than from normal to worst, or that overlap; classes of other names may be any.
+
+    Args:
+        names: class names in the order of the outputs.
+        whose: whose they are, for the message.
+        error: raised if their order is wrong.
+    """
+    spans = [span for span in map(_span, names) if span is not None]
+    flat = [grade for span in spans for grade in dict.fromkeys(span)]
+    if flat != sorted(set(flat)):
+        raise error(
+            f"The classes of {whose} are {', '.join(names)}, which are grades in another order than from normal to "
+            "worst. The probabilities would be given to other grades. Restore the order: "
+            f"{' or '.join(', '.join(scheme.names) for scheme in SCHEMES.values())}."
+        )
+
+
+def _span(name: str) -> tuple[int, int] | None:
+    """The first and the last grade of a class; None for a class that is named otherwise."""
+    first, _, last = name.partition("-")
+    if first not in GRADES or (last and last not in GRADES):
+        return None
+    return _NUMERALS.index(first) + 1, _NUMERALS.index(last or first) + 1
+
+
 def describe_class(name: str) -> str:
     """A class as text: "House-Brackmann III (moderate dysfunction)"; any other name is returned unchanged.
 
     Args:
         name: a class name of `SCHEMES`.
     """
-    first, _, last = name.partition("-")
-    if first not in GRADES or (last and last not in GRADES):
+    if _span(name) is None:
         return name
+    first, _, last = name.partition("-")
     words = GRADES[first] + (f" to {GRADES[last]}" if last else "")
     return f"House-Brackmann {name} ({words})"
 

@@ -21,6 +21,7 @@ from htnet.core.types import Float64Array
 from htnet.core.words import ordered_names
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.evaluation.metrics import confusion_matrix, many_counts, uf1_of_each
+from htnet.palsy.grades import check_order
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,11 @@ def grade_scores(
 
     Raises:
         InputError: no samples, unequal lengths, a label that is not a class index, ``resamples`` below 1, a patient is
-            missing or spelled in two ways, or ``classes`` are not different names.
+            missing or spelled in two ways, or ``classes`` are not different names, or grades in another
+            order.
     """
     classes = _class_names(classes)
+    check_order(classes, "the scores", InputError)
     check_rows(truth=truth, prediction=prediction, patients=patients)
     counts = confusion_matrix(truth, prediction, len(classes))
     people = group_list(patients, int(counts.sum()), "patients")

@@ -15,6 +15,7 @@ from htnet.data import Manifest
 from htnet.hub.folder import check_weights_folder
 from htnet.models import EmotionModel, TransferReport, create_model, get_entry, list_models
 from htnet.palsy.faces import FaceSet
+from htnet.palsy.grades import check_order
 from htnet.training import StartFrom, TrainingJob, WeightsRecord, job_of, train_into
 from htnet.training.job import Callback, OnEpoch
 
@@ -53,7 +54,8 @@ def train_palsy(
     Raises:
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         ModelError: the model does not read faces, or reads faces of another size.
-        ManifestError: manifest and data have different numbers of samples, or contain a single image or class.
+        ManifestError: manifest and data have different numbers of samples, contain a single image or class, or
+            the grades are not in their order.
         WeightsError: the start cannot be loaded.
         RunError: ``out`` contains the checkpoint of another training.
     """
@@ -66,6 +68,7 @@ def train_palsy(
         raise ManifestError(
             f"{manifest.source}: {len(manifest)} training image(s) of one class; give images of two or more."
         )
+    check_order(manifest.classes, manifest.source)
     order = manifest.by_name()
     manifest, data = manifest.subset(order), data.subset(order)
     job = job or _job()
@@ -83,20 +86,21 @@ def train_palsy(
 
 
 def check_face_model(model: EmotionModel, size: int | None = None) -> None:
-    """Refuse a model that does not read faces, or reads faces of another size.
+    """Refuse a model that does not read faces, reads faces of another size, or has its grades in a wrong order.
 
     Args:
         model: the model.
         size: side of the faces, px; None for any.
 
     Raises:
-        ModelError: the model reads flow images, or faces of another size.
+        ModelError: the model reads flow images, or faces of another size, or its grades are not in their order.
     """
     if model.input_kind != "face":
         raise ModelError(
             f"{model.name} reads {model.input_kind} images, not faces. Choose a model for faces: "
             f"{', '.join(face_models())}."
         )
+    check_order(model.labels, model.name, ModelError)
     if size is not None and model.config.image_size != size:
         raise ModelError(
             f"{model.name} reads faces of {model.config.image_size} px, but the data are of {size} px. Load the faces "

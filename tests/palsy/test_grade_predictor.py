@@ -11,14 +11,23 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import InputError, LandmarkError, WeightsError
+from htnet.core.errors import InputError, LandmarkError, ManifestError, ModelError, WeightsError
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.reader import SampleReader
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, FaceSet, GradePredictor, evaluate_palsy, plots, prepare_faces
+from htnet.palsy import (
+    PALSY_SPEC,
+    FaceSet,
+    GradePredictor,
+    evaluate_palsy,
+    grade_scores,
+    plots,
+    prepare_faces,
+    train_palsy,
+)
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import FlowPreprocessor
 from htnet.training.start import load_start
@@ -92,6 +101,30 @@ def test_what_is_no_landmarker_is_refused_before_any_image(small, landmarks, tmp
 def test_what_is_no_landmarker_is_refused_by_every_reader(build, landmarks):
     with pytest.raises((InputError, LandmarkError), match="andmark"):
         build(landmarks=landmarks)
+
+
+@pytest.mark.parametrize(
+    "names", [("V-VI", "III-IV", "I-II"), ("I-II", "V-VI", "III-IV"), ("I-II", "II-IV", "V-VI"), ("II-I", "III", "IV")]
+)
+def test_grades_in_another_order_are_refused_everywhere(small, names, tmp_path):
+    small.labels = names
+    with pytest.raises(ModelError, match="The classes of htnet_palsy_tiny are .*Restore the order: I, II"):
+        GradePredictor(small, landmarks="template")
+    folder = save_pretrained(small, tmp_path / "w")
+    with pytest.raises(ModelError, match="another order"):
+        GradePredictor(folder, landmarks="template")
+    with pytest.raises(InputError, match="another order"):
+        grade_scores([0, 1, 2], [0, 1, 2], ["a", "b", "c"], names)
+    rows = Manifest(tuple(Sample(f"s{k}", "d", f"p{k}", name) for k, name in enumerate(names)), names, "made")
+    data = FaceSet(torch.zeros((3, 3, 28, 28), dtype=torch.uint8), torch.arange(3), 3, SMALL)
+    with pytest.raises(ManifestError, match="The classes of made"):
+        train_palsy(rows, data, tmp_path / "out")
+
+
+@pytest.mark.parametrize("names", [("I-II", "III-IV", "V-VI"), ("I", "IV", "VI"), ("a", "b", "c"), ("none", "I", "II")])
+def test_grades_in_their_order_and_other_names_are_taken(small, names):
+    small.labels = names
+    assert GradePredictor(small, landmarks="template").image(face()).label in names
 
 
 def test_a_file_of_points_may_be_a_path(small, tmp_path):
