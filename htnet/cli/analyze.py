@@ -20,6 +20,7 @@ from htnet.core.command_line import (
 )
 from htnet.core.errors import HtnetError, InputError, RunError
 from htnet.core.fields import checked_fps, optional, real, whole
+from htnet.core.paths import as_path
 from htnet.core.progress import ticker
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.core.words import counted
@@ -47,9 +48,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--camera", type=int, metavar="N", help="analyze a camera live instead, until Ctrl-C")
     command.add_argument("--seconds", type=float, metavar="S", help="with --camera: stop after S seconds")
     command.add_argument("--out", required=True, metavar="DIR", help="folder for the files of each recording")
-    command.add_argument(
-        "--weights", default=DEFAULT_WEIGHTS, help="trained weights: name, folder or owner/repo (default: %(default)s)"
-    )
+    command.add_argument("--weights", help=f"trained weights: name, folder or owner/repo (default: {DEFAULT_WEIGHTS})")
     command.add_argument(
         "--no-emotions", action="store_true", help="find events only, without emotions and action units"
     )
@@ -72,9 +71,11 @@ def _analyze(args: argparse.Namespace) -> None:
 
     if args.no_emotions and args.always:
         raise InputError("--always requests a class, --no-emotions none. Give only one of them.")
+    if args.no_emotions and args.weights is not None:
+        raise InputError(f"--weights {args.weights} recognizes emotions, --no-emotions none. Give only one of them.")
     job = AnalysisJob(
-        Path(args.out),
-        args.weights,
+        as_path(args.out, "--out"),
+        DEFAULT_WEIGHTS if args.weights is None else args.weights,
         emotions=not args.no_emotions,
         always=args.always,
         faces=not args.no_faces,

@@ -32,6 +32,7 @@ from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import hint
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar
 from htnet.core.schema import to_json
 from htnet.core.types import DEFAULT_WEIGHTS, EXPRESSION_THRESHOLD, NO_EXPRESSION
@@ -111,7 +112,7 @@ def _predict(args: argparse.Namespace) -> None:
         _predict_many(args)
         return
     alone = args.onset is not None and args.apex is None
-    image = alone and Path(args.onset).suffix.lower() in FRAME_ENDINGS and not os.path.isdir(Path(args.onset))
+    image = alone and as_path(args.onset).suffix.lower() in FRAME_ENDINGS and not os.path.isdir(args.onset)
     if args.onset is None or image:
         raise InputError(
             "Give an onset and an apex frame: htnet predict onset.png apex.png; or one video or folder of frames."
@@ -321,7 +322,7 @@ def _demo(args: argparse.Namespace) -> None:
 
     sample = ASSETS / "sample"
     onset, apex = sample / "onset.png", sample / "apex.png"
-    out = Path(args.out)
+    out = as_path(args.out, "--out")
     result, picture = out / "prediction.json", out / "prediction.png"
     # The output of an earlier demo is replaced.
     check_outputs(result, picture, overwrite=args.overwrite or _is_of_demo(result))

@@ -25,6 +25,7 @@ from htnet.core.command_line import (
     seed_option,
 )
 from htnet.core.errors import InputError
+from htnet.core.fields import optional, real
 from htnet.core.files import check_outputs, refuse_same_folder
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 from htnet.core.types import LAYOUTS, REGION_POINTS
@@ -173,6 +174,7 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
 
     if args.landmarks_size is not None and args.landmarks is None:
         raise InputError("--landmarks-size is the size of the images that --landmarks FILE refers to. Give both.")
+    optional(real(gt=0)).check("--landmarks-size", args.landmarks_size)
     if getattr(args, "engine", "local") == "local":  # other machines have other devices
         usable_device(args.device)
     recipe = get_recipe(args.recipe, **given(epochs=args.epochs, precision=args.precision))

@@ -118,6 +118,11 @@ class EvaluationPlan(Checked):
                 f"seeds is {given!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
             )
         object.__setattr__(self, "seeds", given if isinstance(given, int) else seeds)
+        if self.start_is_disjoint and self.start is None:
+            raise InputError(
+                "start_is_disjoint (--start-is-disjoint) is said of the weights that training starts from, but there "
+                "is no start (--start). Give both, or leave it out."
+            )
         if self.count_units and "au_cooccurrence" in (self.settings or {}):
             raise InputError(
                 "count_units computes au_cooccurrence, but settings also contains it. Leave one of them out."

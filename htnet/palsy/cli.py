@@ -30,6 +30,7 @@ from htnet.core.command_line import (
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def _predict(args: argparse.Namespace) -> None:
     from htnet.palsy import predict_folder
     from htnet.palsy.folder import PICTURES, TABLE
 
-    folder = os.path.isdir(Path(args.image))
+    folder = os.path.isdir(as_path(args.image))
     if folder and (args.out is None or args.plot is not None):
         raise InputError(f"{args.image} is a folder: give --out FOLDER; --plot is for a single image.")
     if not folder and args.out is not None:

@@ -135,6 +135,28 @@ def test_a_picture_is_refused_first_without_matplotlib(case, inputs, tmp_path, m
     assert "needs matplotlib, which is not installed. Install it with: pip install" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("analyze a.mp4 --out EMPTY", "--out is empty"),
+        ("demo --out EMPTY", "--out is empty"),
+        ("predict EMPTY", "path is empty"),
+        ("palsy predict EMPTY --weights w --out o", "path is empty"),
+        ("analyze a.mp4 --out o --no-emotions --weights w", "--weights w recognizes emotions, --no-emotions none"),
+        ("train --data FLOW --out o --landmarks x.csv --landmarks-size 0", "--landmarks-size is 0.0; give a number"),
+        ("loso --data FLOW --landmarks x.csv --landmarks-size -28", "--landmarks-size is -28.0; give a number"),
+        ("loso --data FLOW --model htnet_tiny --epochs 1 --start-is-disjoint", "there is no start (--start)"),
+    ],
+)
+def test_words_that_cannot_be_obeyed_are_refused_and_nothing_is_written(
+    line, said, inputs, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert call(["" if word == "EMPTY" else word for word in words_of(line, inputs, tmp_path)]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 #: Command lines that would write among what they read, with IN for that; the answer is a refusal, asked for or not.
 INTO_INPUT = (
     "predict IN --plot IN/p.png",

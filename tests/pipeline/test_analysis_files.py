@@ -232,7 +232,8 @@ def folder(two, analyzed, tmp_path, monkeypatch):
 
 def test_recordings_are_analyzed_into_a_folder_and_kept(folder, succeed, fail):
     place, made, weights = folder
-    words = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out", "--weights", weights)
+    plain = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out")
+    words = (*plain, "--weights", weights)
     out = succeed(*words)
     assert made == [str(place / "a.mp4"), str(place / "b.mp4")]
     assert "a.mp4: 6.4 s, 2 faces; 2 micro" in out
@@ -246,13 +247,13 @@ def test_recordings_are_analyzed_into_a_folder_and_kept(folder, succeed, fail):
     succeed(*words)
     assert made[2:] == [str(place / "b.mp4")], "what an interruption left is finished"
     assert (place / "out" / "b.html").is_file()
-    err = fail(*words, "--no-emotions")
+    err = fail(*plain, "--no-emotions")
     assert "an option (emotions was True, is False) differs" in err
     assert "--overwrite" in err
-    out = succeed(*words, "--no-emotions", "--overwrite")
+    out = succeed(*plain, "--no-emotions", "--overwrite")
     assert len(made) == 5
     assert read_analysis(place / "out" / "a.json").model is None
-    out = succeed(*words, "--no-emotions", "--overwrite")
+    out = succeed(*plain, "--no-emotions", "--overwrite")
     assert len(made) == 7, "--overwrite analyzes anew what is unchanged, too"
     assert "(finished before)" not in out
 
