@@ -137,7 +137,6 @@ class FlowCells(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         self._side()
         self.n_features_in_ = flow_rows(X)[0].size
-        self._n_features_out = 3 * int(self.grid) ** 2
         return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
@@ -153,6 +152,11 @@ class FlowCells(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         images = (images - images.mean((2, 3), keepdims=True)) / np.where(spread > 0, spread, 1)  # flat channels: 0
         cells = images.reshape(len(images), 3, grid, side, grid, side).mean((3, 5))
         return np.ascontiguousarray(cells.reshape(len(images), -1), dtype=np.float32)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns, by which scikit-learn names them; `transform` uses the current ``grid`` too."""
+        return 3 * (TEMPLATE_SIZE // self._side()) ** 2
 
     def _side(self) -> int:
         if not whole().allows(native(self.grid)) or TEMPLATE_SIZE % native(self.grid):
@@ -202,6 +206,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`.
         """
         check_is_fitted(self, "model_")
+        whole().check("batch_size", native(self.batch_size))
         data = _flow_set(flow_rows(X), None, self.model_)
         place = next(self.model_.parameters()).device
         parts = []
@@ -261,21 +266,22 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
         labels = _class_labels(y)
         if len(labels) != len(images):
             raise InputError(f"X has {len(images)} images, but y has {len(labels)} classes. Give one class per image.")
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError(f"y has only the class {self.classes_.tolist()[0]!r}; training needs two or more.")
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise InputError(f"y has only the class {classes.tolist()[0]!r}; training needs two or more.")
         changes = {} if self.epochs is None else {"epochs": self.epochs}
         recipe = get_recipe(self.recipe, **changes)
-        names = tuple(map(str, self.classes_))
+        names = tuple(map(_name_of, classes.tolist()))
         check_classes(recipe, names)
         seed = _seed_of(self.random_state)
-        job = TrainingJob(self.model, recipe, seed, self.device, {"num_classes": len(self.classes_)}, self.start)
+        job = TrainingJob(self.model, recipe, seed, self.device, {"num_classes": len(classes)}, self.start)
         data = _flow_set(images, codes, None, self.model)
         # Without the names, a start of other classes, but as many, would pass on its classifier.
-        self.model_, _ = run_job(job.loaded(names), data)
-        self.model_.labels = names
-        self.model_.preprocess_spec = data.spec
-        self.n_features_in_ = images[0].size
+        model, _ = run_job(job.loaded(names), data)
+        model.labels = names
+        model.preprocess_spec = data.spec
+        # All at once: after a fit that fails, the former model keeps its own classes.
+        self.model_, self.classes_, self.n_features_in_ = model, classes, images[0].size
         return self
 
     def predict_proba(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
@@ -340,7 +346,7 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
     """Flow images (N, 28, 28, 3) uint8, from flattened rows or images.
 
     Raises:
-        InputError: another shape, no images, values outside 0 to 255 or all within 0 to 1, or a table whose numbered
+        InputError: another shape, no images, values outside 0 to 255 or all about 0 to 1, or a table whose numbered
             columns are in another order.
     """
     if hasattr(images, "toarray"):
@@ -359,7 +365,7 @@ def flow_rows(images: npt.ArrayLike) -> ByteArray:
             "X has values outside 0 to 255, or values that are not numbers; give flow images as FlowImages makes them, "
             "unscaled: the models standardize their input."
         )
-    if 0 < found.max() <= 1:
+    if 0 < found.max() < 1.5:  # scaling may end a rounding error above 1
         raise InputError(
             f"All values of X are from 0 to {found.max():g}, so they seem to be divided by 255 or scaled. Give flow "
             "images of 0 to 255 as FlowImages makes them, unscaled: the models standardize their input."
@@ -385,8 +391,17 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
             raise InputError(f"y has {value!r}, which is not a class. {cure}")
     if labels.dtype == object and len({isinstance(value, str) for value in labels}) > 1:
         raise InputError(f"y mixes names and numbers. {cure}")
-    _check_spellings([name for name in labels.tolist() if isinstance(name, str)])
+    _check_spellings([_name_of(value) for value in labels.tolist() if isinstance(value, (str, bytes))])
     return labels
+
+
+def _name_of(value: Any) -> str:
+    """The name of a class in the model: bytes as HDF5 returns them are text, and 1.0 is the class 1."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, float):
+        return str(int(value))
+    return str.__str__(value) if isinstance(value, str) else str(value)  # members of a str Enum print their class
 
 
 def _check_spellings(names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Estimators for scikit-learn."""
 
 import dataclasses
+import enum
 import pickle
 import sys
 
@@ -16,7 +17,7 @@ from sklearn.svm import SVC
 from sklearn.utils import estimator_checks
 
 import htnet
-from htnet.core.errors import FrameError, InputError, MissingExtraError
+from htnet.core.errors import FrameError, HtnetError, InputError, MissingExtraError
 from htnet.data import Manifest
 from htnet.evaluation.recognition import recognize
 from htnet.pipeline import Predictor, embed
@@ -27,6 +28,14 @@ from tests.support.flows import write_flow_set
 from tests.support.pairs import QUICK, face_pair
 
 ESTIMATORS = [FlowImages(), FlowCells(), HTNetFeatures(), HTNetClassifier()]
+
+
+class Emotion(str, enum.Enum):
+    """Classes as members of an enumeration."""
+
+    NEGATIVE = "negative"
+    POSITIVE = "positive"
+    SURPRISE = "surprise"
 
 
 @pytest.fixture
@@ -338,3 +347,47 @@ def test_two_lists_in_place_of_pairs_are_refused(function):
     }[function]
     with pytest.raises(InputError, match=r"may be .* and .* or two pairs\. Give list\(zip\("):
         call((["a", "b"], ["b", "a"]))
+
+
+@pytest.mark.parametrize("change", [{}, {"recipe": "none of ours"}, {"device": "cuda:99"}], ids=str)
+def test_a_fit_that_fails_leaves_the_former_model_and_its_classes(data, change):
+    images = images_of(data)
+    names = np.array([s.label for s in data])
+    classifier = HTNetClassifier("ststnet", epochs=1).fit(images, names)
+    before = classifier.predict(images)
+    other = np.array([f"other {name}" for name in names]) if change else np.zeros(len(names))
+    with pytest.raises(HtnetError):
+        classifier.set_params(**change).fit(images, other)
+    assert set(classifier.classes_) == set(names)
+    assert (classifier.predict(images) == before).all()
+
+
+def test_names_of_classes_in_the_model_are_plain(data):
+    images, names = images_of(data), [s.label for s in data]
+    order = sorted(set(names))
+    given = {
+        "bytes": np.array([name.encode() for name in names]),
+        "members": np.array([Emotion(name) for name in names], dtype=object),
+    }
+    for y in given.values():
+        assert HTNetClassifier("ststnet", epochs=1).fit(images, y).model_.labels == tuple(order)
+    numbers = np.array([float(order.index(name)) for name in names])
+    found = HTNetClassifier("ststnet", epochs=1).fit(images, numbers).model_.labels
+    assert found == tuple(map(str, range(len(order))))
+    with pytest.raises(InputError, match="differ only in case or blanks"):
+        HTNetClassifier("ststnet", epochs=1).fit(images, np.array([b"a", b"A"] * (len(names) // 2)))
+
+
+def test_images_that_were_scaled_with_a_rounding_error_are_refused(data):
+    images = images_of(data).reshape(len(data), -1) / 255
+    with pytest.raises(InputError, match="divided by 255 or scaled"):
+        FlowCells().fit(images / images.max() * (1 + 1e-15))
+
+
+def test_settings_changed_after_fit(data):
+    images = images_of(data).reshape(len(data), -1)
+    cells = FlowCells(7).set_output(transform="pandas").fit(images).set_params(grid=4)
+    assert cells.transform(images).shape == (len(images), 48)
+    assert len(cells.get_feature_names_out()) == 48
+    with pytest.raises(InputError, match="batch_size is 0"):
+        HTNetFeatures().fit(images).set_params(batch_size=0).transform(images)
