@@ -188,6 +188,11 @@ async def _accepted(request: Any, desk: Desk) -> Job:
         RequestError: a field or file is missing, or a value is invalid.
         TooLargeError: the upload is larger than allowed.
     """
+    if request.query_params:
+        raise RequestError(
+            f"The address has the parameter {next(iter(request.query_params))[:40]!r}, which would be ignored. Send "
+            f"{', '.join(_FIELDS)} as fields of the form."
+        )
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnknownFormError("Send the files as a form (multipart/form-data): onset and apex, or video.")
     with desk.place():

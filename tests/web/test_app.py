@@ -405,3 +405,10 @@ def test_a_missing_extra_prints_the_pip_line(monkeypatch, package):
 
 def test_told_errors_are_json():
     assert json.loads(json.dumps(told(NoFaceError("a")))) == {"type": "NoFaceError", "message": "a", "status": 422}
+
+
+def test_settings_in_the_address_are_refused(serving):
+    client, _ = serving()
+    response = client.post("/api/answers?weights=other&always=true", files=pair())
+    assert "parameter 'weights'" in error_of(response, 400, "RequestError")
+    assert client.post("/api/answers", files=pair()).status_code == 200
