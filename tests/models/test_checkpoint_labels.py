@@ -110,3 +110,39 @@ def test_the_command_and_the_card_say_that_heads_are_assumed(name, tmp_path, cap
         assert main(["convert", str(tmp_path / "s.pth"), str(tmp_path / "w"), *words]) in (0, None)
         assert (said in capsys.readouterr().out) is expected
         assert (said in (tmp_path / "w" / "README.md").read_text("utf-8")) is expected
+
+
+TEXTS = [
+    *("['surprise', 'negative', 'positive']", "surprise;negative;positive", "surprise negative positive"),
+    *("{'negative': 1, 'positive': 2, 'surprise': 0}", "surprise\nnegative\npositive\n", "(\"surprise\",'neg','pos')"),
+]
+
+
+@pytest.mark.parametrize("said", TEXTS, ids=repr)
+def test_an_order_may_be_any_text_that_lists_it(state, said):
+    assert convert_state({"state_dict": state, "classes": said}).labels == ORDER
+
+
+@pytest.mark.parametrize(
+    "key", ["label_to_index", "emotion2id", "expression_to_idx", "cls2num", "index2label", "idx_to_emotion", "id2name"]
+)
+def test_names_and_numbers_may_have_any_usual_name(state, key):
+    said = dict(enumerate(ORDER))
+    said = said if key.startswith("i") else {name: number for number, name in said.items()}
+    assert convert_state({"state_dict": state, key: said}).labels == ORDER
+
+
+def test_a_list_of_the_classes_is_used_under_any_name(state):
+    for key in ("train_classes", "emotion_list", "expressions", "my_names"):
+        assert convert_state({"state_dict": state, "config": {key: list(ORDER)}}).labels == ORDER
+    default = ("negative", "positive", "surprise")
+    for other in (["surprise", "surprise", "negative"], ["a", "b", "c"], {"surprise": 0, "negative": 1, "positive": 2}):
+        assert convert_state({"state_dict": state, "counts": other}).labels == default
+
+
+@pytest.mark.parametrize(
+    "said", [{"surprise", "negative", "positive"}, {"a": float("inf")}, [float("nan")] * 3], ids=str
+)
+def test_what_gives_no_order_is_refused(state, said):
+    with pytest.raises(CheckpointError, match="labels="):
+        convert_state({"state_dict": state, "classes": said})

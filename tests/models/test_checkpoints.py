@@ -8,6 +8,7 @@ import sys
 import types
 import zipfile
 from collections import Counter, OrderedDict, defaultdict, deque
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -439,3 +440,21 @@ def test_an_unfinished_training_that_is_damaged_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(RunError, match=r"training.pt is .*Delete it to start"):
         TrainingState(Checkpoint(path), "this", {}, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATES)
+def test_a_tensor_of_any_other_shape_ends_in_an_error_of_ours(name):
+    state, heads = STATES[name]
+    for key, value in state.items():
+        if not value.is_floating_point():
+            continue
+        for other in (
+            value.flatten()[0],
+            value.flatten(),
+            value[None],
+            value[:0] if value.ndim else value[None][:0],
+            value.T,
+        ):
+            with suppress(CheckpointError):
+                convert_state({**state, key: other}, heads)

@@ -86,11 +86,21 @@ def all_kinds() -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def need(state: Mapping[str, Tensor], key: str, kind: str) -> Tensor:
-    """Return a tensor of a checkpoint of a published ``kind``; raise an error if it is missing."""
+def need(state: Mapping[str, Tensor], key: str, kind: str, least: int = 1) -> Tensor:
+    """Return a tensor of a checkpoint of a published ``kind``.
+
+    Raises:
+        CheckpointError: it is missing, has fewer than ``least`` dimensions, or no values.
+    """
     if key not in state:
         raise CheckpointError(refusal(state, [key], kind))
-    return state[key]
+    found = state[key]
+    if found.ndim < least or not found.numel():
+        raise CheckpointError(
+            f"This checkpoint has tensors of unexpected shape: {key} is {tuple(found.shape)}, expected {least} or more "
+            f"dimensions and at least one value. Give weights of a published {kind}."
+        )
+    return found
 
 
 def refusal(state: Mapping[str, object], missing: list[str], kind: str, unexpected: list[str] | None = None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from htnet.core.errors import CheckpointError
+from htnet.core.errors import CheckpointError, ModelError
 from htnet.core.paths import as_path
 from htnet.models.base import EmotionModel
 from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
@@ -58,7 +58,12 @@ def _converted(
     clean = find_state(content, marks(), key)
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
-            model = converter.convert(clean, heads)
+            try:
+                model = converter.convert(clean, heads)
+            except ModelError as error:  # impossible settings, inferred from the shapes
+                raise CheckpointError(
+                    f"The shapes of this checkpoint's tensors are not those of a published {converter.kind}: {error}"
+                ) from error
             model.preprocess_spec = replace(converter.spec, size=model.config.image_size)
             model.labels, told = _labels_of(model, content, labels)
             if heads is None and converter.assumed_heads is not None:

@@ -68,7 +68,7 @@ def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND
     Raises:
         CheckpointError: keys are missing, shapes do not fit, or heads must be given.
     """
-    embed = need(state, MARK, kind)
+    embed = need(state, MARK, kind, 2)
     dim, patch_inputs = embed.shape[:2]
     channels = 3
     patch = math.isqrt(patch_inputs // channels)
@@ -133,7 +133,7 @@ def translate(state: Mapping[str, Tensor], config: HTNetConfig, kind: str = KIND
         value = state[theirs].float()
         if name.endswith("attn.qkv"):
             base = name.removesuffix("qkv")
-            third = value.shape[0] // 3
+            third = need(state, theirs, kind, 2).shape[0] // 3
             value = value.flatten(1)
             ours[base + "qk.weight"], ours[base + "v.weight"] = value[: 2 * third].clone(), value[2 * third :].clone()
             continue

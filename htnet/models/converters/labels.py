@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -17,14 +19,15 @@ from htnet.models.converters.files import Unread
 _KEYS = frozenset(
     {
         *("classes", "classnames", "classlabels", "classlist", "classorder", "classmap", "classmapping"),
-        *("classtoidx", "classtoindex", "classtoid", "class2idx", "class2id", "class2index"),
-        *("idxtoclass", "indextoclass", "idtoclass", "idx2class", "id2class", "index2class"),
         *("labels", "labelnames", "labelmap", "labelmapping", "labeldict", "labelorder", "labelencoder"),
-        *("id2label", "idx2label", "idtolabel", "idxtolabel", "label2id", "label2idx", "labeltoid", "labeltoidx"),
-        *("emotions", "emotionnames", "emotionlabels", "emotionmap", "emotiontoidx", "emotion2idx", "idx2emotion"),
+        *("emotions", "emotionnames", "emotionlabels", "emotionmap"),
         *("emotionclasses", "targetnames", "categories", "categorynames"),
     }
 )
+_NAME = r"(class|classes|cls|label|emotion|expression|category|target|name)s?"
+_NUMBER = r"(idx|index|indices|id|ids|num|number|int|code)"
+#: Names of dictionaries between class names and numbers, such as class_to_idx and id2label, spelled as in `_KEYS`.
+_MAPS = re.compile(rf"{_NAME}(to|2){_NUMBER}|{_NUMBER}(to|2){_NAME}")
 _DEPTH = 8
 _CURE = (
     "Name the class of each output, in order: labels=('negative', 'positive', 'surprise') (htnet convert --labels "
@@ -46,7 +49,7 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
         CheckpointError: the class list cannot be read as one order of known names, or there are two orders.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for place, value in _places(content):
+    for place, value in _places(content, default):
         names = _order(value, len(default))
         if names is None:
             continue
@@ -72,18 +75,34 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
     return next(iter(found.values()), None)
 
 
-def _places(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Entries of a checkpoint whose names suggest a list of classes, each with its path."""
+def _places(content: Any, default: Sequence[str], name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Entries of a checkpoint that are lists of classes by their name or their content, each with its path."""
     if isinstance(content, Unread):
         content = getattr(content, "state", None)
     if depth > _DEPTH or not isinstance(content, Mapping) or "param_groups" in content:
         return
     for key, value in content.items():
         place = f"{name}.{key}" if name else str(key)
-        if "".join(c for c in str(key).casefold() if c.isalnum()) in _KEYS:
+        plain = "".join(c for c in str(key).casefold() if c.isalnum())
+        if plain in _KEYS or _MAPS.fullmatch(plain) or _lists_classes(value, default):
             yield place, value
         else:
-            yield from _places(value, place, depth + 1)
+            yield from _places(value, default, place, depth + 1)
+
+
+def _lists_classes(value: Any, default: Sequence[str]) -> bool:
+    """Whether a value is a list of classes whatever its name: as many known classes as outputs, each once.
+
+    Names with numbers do not count: they may be the numbers of samples.
+    """
+    if isinstance(value, Mapping) and any(isinstance(key, str) and _number(key) is None for key in value):
+        return False
+    try:
+        names = _order(value, len(default))
+    except CheckpointError:
+        return False
+    known = KNOWN_EMOTIONS | {name.casefold() for name in default}
+    return names is not None and len({emotion_name(n) for n in names} & known) == len(names) == len(default)
 
 
 def _order(value: Any, count: int) -> list[str] | None:
@@ -94,13 +113,10 @@ def _order(value: Any, count: int) -> list[str] | None:
     """
     if isinstance(value, (torch.Tensor, np.ndarray)):
         value = value.tolist()
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
-            value = parse_json(value)
-        except ValueError:
-            return None
-    elif isinstance(value, str) and "," in value:
-        value = [part.strip() for part in value.split(",")]
+    if isinstance(value, str):
+        value = _parsed(value)
+    if isinstance(value, Set) and any(isinstance(v, str) for v in value):
+        raise CheckpointError(f"The classes in this checkpoint are {_shown(value)}, which gives no order. {_CURE}")
     if isinstance(value, Mapping):
         if not value:
             return None
@@ -123,12 +139,30 @@ def _order(value: Any, count: int) -> list[str] | None:
     return None
 
 
+def _parsed(text: str) -> Any:
+    """What a text contains: JSON, a Python literal, or names between separators; None for another text."""
+    if text.lstrip().startswith(("[", "{", "(")):
+        try:
+            return parse_json(text)
+        except ValueError:
+            pass
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            return None
+    for separator in ",;|\n":
+        if separator in text.strip():
+            return [part.strip() for part in text.strip().split(separator)]
+    words = text.split()
+    return words if len(words) > 1 and all(emotion_name(word) in KNOWN_EMOTIONS for word in words) else None
+
+
 def _number(value: Any) -> int | None:
     if isinstance(value, (torch.Tensor, np.generic)) and np.ndim(value) == 0:
         value = value.item()
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
-    return int(value) if isinstance(value, (int, float)) and int(value) == value else None
+    return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
 
 
 def _shown(value: Any) -> str:

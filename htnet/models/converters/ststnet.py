@@ -25,7 +25,7 @@ def convert_ststnet(state: Mapping[str, Tensor], heads: int | None) -> STSTNet:
     if heads is not None:
         raise CheckpointError(f"heads={heads} was given, but this checkpoint is an STSTNet, which has no attention.")
     filters = tuple(need(state, f"conv{i}.weight", KIND).shape[0] for i in (1, 2, 3))
-    classes, flat = need(state, "fc.weight", KIND).shape
+    classes, flat = need(state, "fc.weight", KIND, 2).shape[:2]
     side = math.isqrt(flat // sum(filters))
     # (image + 3) // 3 // 2 == side holds for six image sizes; 6 side - 2 is the published 28 for side 5.
     config = STSTNetConfig(image_size=6 * side - 2, num_classes=classes, filters=filters)
