@@ -299,12 +299,19 @@ def checked_temperature(value: object, whose: str) -> float:
 
 
 def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
-    """Text on tensors that are missing, unexpected, of another shape or not finite in a file; "" if there are none."""
+    """Text on tensors of a file that are missing, unexpected, of another shape or type, or not finite; "" if none are.
+
+    Floating-point types may differ: they are converted, and must be finite in the model's type.
+    """
+    shared = [name for name in own if name in found]
     wrong = {
         "missing": [name for name in own if name not in found],
         "unexpected": [name for name in found if name not in own],
-        "of another shape": [n for n in own if n in found and own[n].shape != found[n].shape],
-        "NaN or infinite": not_finite(found),
+        "of another shape": [n for n in shared if own[n].shape != found[n].shape],
+        "integers for fractions, or the reverse": [
+            n for n in shared if own[n].is_floating_point() != found[n].is_floating_point()
+        ],
+        "NaN or infinite": not_finite({n: found[n].to(own[n].dtype) for n in shared if found[n].is_floating_point()}),
     }
     return "; ".join(
         f"{len(names)} tensors are {what} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"

@@ -140,7 +140,14 @@ def load_start(
     given = model_of(start) if start is not None else None
     if given is not None:
         return StartFrom(given, labels)
-    return StartFrom(start, labels) if isinstance(start, (str, PathLike)) else start
+    if isinstance(start, (str, PathLike)):
+        return StartFrom(start, labels)
+    if start is not None and not callable(start):
+        raise WeightsError(
+            f"start is of type {type(start).__name__}. Give a weights folder, a name that htnet list shows, owner/repo "
+            "or a loaded model, or leave it out to train from scratch."
+        )
+    return start
 
 
 def _name_of(source: str | PathLike[str] | EmotionModel) -> str:

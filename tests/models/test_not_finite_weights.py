@@ -79,3 +79,31 @@ def test_scores_that_overflow_in_float16_are_refused_with_the_cure():
 def test_a_class_that_is_masked_has_the_probability_0():
     model = htnet.load_pretrained("synthetic")
     assert model.probabilities(torch.tensor([[0.0, -torch.inf, 0.0]])).tolist() == [[0.5, 0.0, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to(torch.int8), "1 tensors are integers for fractions"),
+        (lambda t: t > 0, "1 tensors are integers for fractions"),
+        (lambda t: t.to(torch.complex64), "1 tensors are integers for fractions"),
+        (lambda t: torch.full_like(t, 1e300, dtype=torch.float64), "1 tensors are NaN or infinite"),
+    ],
+    ids=["int8", "bool", "complex", "too large"],
+)
+def test_a_file_whose_numbers_were_converted_is_refused(tmp_path, change, message):
+    folder = tmp_path / "weights"
+    htnet.load_pretrained("synthetic").save_pretrained(folder)
+    state = load_file(folder / WEIGHTS_FILE)
+
+    def write(change):
+        save_file({**state, "head.weight": change(state["head.weight"])}, folder / WEIGHTS_FILE)
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        config["weights"]["sha256"] = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+        (folder / CONFIG_FILE).write_text(json.dumps(config))
+
+    write(change)
+    with pytest.raises(CorruptWeightsError, match=message):
+        htnet.load_pretrained(folder)
+    write(torch.Tensor.half)
+    assert htnet.load_pretrained(folder).head.weight.dtype == torch.float32

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from sklearn.utils import estimator_checks
 
 import htnet
-from htnet.core.errors import FrameError, HtnetError, InputError, MissingExtraError
+from htnet.core.errors import FrameError, HtnetError, InputError, MissingExtraError, WeightsError
 from htnet.data import Manifest
 from htnet.evaluation.recognition import recognize
 from htnet.pipeline import Predictor, embed
@@ -391,3 +391,8 @@ def test_settings_changed_after_fit(data):
     assert len(cells.get_feature_names_out()) == 48
     with pytest.raises(InputError, match="batch_size is 0"):
         HTNetFeatures().fit(images).set_params(batch_size=0).transform(images)
+
+
+def test_a_start_that_is_none_is_refused(data):
+    with pytest.raises(WeightsError, match="start is of type int"):
+        HTNetClassifier("ststnet", epochs=1, start=5).fit(images_of(data), [s.label for s in data])
