@@ -2,11 +2,10 @@
 # How a partner's smile follows with a lag is measured by detrended cross-correlation. detrended_correlation of dcca 0.3.0 divides the lagged
 # covariance by the fluctuations of both series, for which it leaves out the first frames, as many as the lag, and then takes as many boxes as
 # before: boxes reach past the end of the array by the lag, into whatever lies behind in memory. For a clip that is cut out of a
-# recording these are the frames after the clip: a large movement after it brings the coefficient of a partner who follows
-# exactly after 30 frames to 0.00. With the frames as they were recorded it is 1.04, more than a correlation can be. For an array of its own they are bytes of other
-# things, and the coefficient differs from call to call (it can be NaN).
-# Lag 0 is right. Expected was a coefficient of the frames given, 1 for an exact follower: Shen (2015) divides by fluctuations of the
-# same boxes. Nothing is said.
+# recording these are the frames after the clip: a large movement after it brings the coefficient of a partner who follows exactly
+# after 30 frames to 0.00. With the frames as they were recorded it is 1.04, more than a correlation can be. Behind an array
+# of its own lie other things: a copy of a clip has another coefficient than the clip.
+# Lag 0 is right. Expected was a coefficient of the frames given, 1 for an exact follower. Nothing is said.
 # Exits 0 if it is so, 1 if it has changed. The signals are drawn here.
 set -euo pipefail
 work=$(mktemp -d)

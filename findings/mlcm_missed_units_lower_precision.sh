@@ -25,7 +25,8 @@ from mlcm import mlcm
 print("mlcm", version("mlcm"))
 coded = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
 found = coded.copy()
-found[np.arange(10), [np.flatnonzero(clip)[-(number % 2)] for number, clip in enumerate(coded)]] = 0  # one of two units of each clip is missed
+# one of two units of each clip is missed
+found[np.arange(10), [np.flatnonzero(clip)[-(number % 2)] for number, clip in enumerate(coded)]] = 0
 right, wrong, missed = int((coded & found).sum()), int((~coded & found & 1).sum()), int((coded & ~found & 1).sum())
 expected = {"precision": right / (right + wrong), "recall": right / (right + missed), "f1": 2 * right / (2 * right + wrong + missed)}
 

@@ -3,7 +3,7 @@
 # synchrony on. In Kuramoto's model each phase is drawn to the angle of the mean of the unit vectors. multiSyncPy takes the mean of the phases
 # as numbers. A phase is an angle, and 0.1 and 2 pi + 0.1 are the same, but here they are a whole turn apart with the mean on the far side:
 # coupling drives two oscillators of equal frequency from a distance of 0.1 rad into opposite phase, and together again only after a lost
-# turn. Without coupling they would have stayed where they were. Any pair whose frequencies differ comes a turn apart in time.
+# turn. Without coupling they would have stayed where they were. Pairs of unlike frequencies that drift come a turn apart.
 # The length of the mean vector (the order parameter, 0 to 1), by which the pull is multiplied, is the root of the number of signals instead,
 # whatever the phases are (the norm of all sines and cosines): incoherent groups are pulled as coherent ones, ten signals 3.2 times as
 # strongly as they can be. Two signals 0.1 rad apart (on the same turn) meet at the rate 1.41 where Kuramoto's model gives 1. Expected were

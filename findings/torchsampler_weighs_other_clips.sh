@@ -11,8 +11,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0 numpy==2.4.6
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps torchsampler==0.1.2 pandas==2.3.3 python-dateutil==2.9.0.post0 \
-  pytz==2025.2 tzdata==2025.2 six==1.17.0
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps torchsampler==0.1.2 pandas==2.3.3 \
+  python-dateutil==2.9.0.post0 pytz==2025.2 tzdata==2025.2 six==1.17.0
 cat > "$work/draw.py" <<'PYTHON'
 import random
 import sys
