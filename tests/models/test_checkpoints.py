@@ -458,3 +458,11 @@ def test_a_tensor_of_any_other_shape_ends_in_an_error_of_ours(name):
         ):
             with suppress(CheckpointError):
                 convert_state({**state, key: other}, heads)
+
+
+def test_whole_numbers_in_place_of_any_weights_are_refused():
+    """Not only of those named weight and bias: the published HTNet has gains and positions."""
+    state = reference_state(create_model("htnet_tiny", mean=(0.0,) * 3, std=(1.0,) * 3))
+    for key in ("layers.0.0.pos_emb", "mlp_head.0.g"):
+        with pytest.raises(CheckpointError, match=f"{key} in this checkpoint is quantized"):
+            convert_state({**state, key: (state[key] * 10).to(torch.int8)}, heads=2)

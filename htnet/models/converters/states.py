@@ -286,7 +286,7 @@ def _tensor(name: str, value: object) -> Tensor:
     problem = ""
     if value.is_complex():
         problem = f"has complex numbers ({value.dtype}). Save real numbers"
-    elif value.is_quantized or (name.endswith(("weight", "bias")) and not value.is_floating_point()):
+    elif value.is_quantized or not (value.is_floating_point() or name.endswith("num_batches_tracked")):
         problem = f"is quantized ({value.dtype}). Convert the weights from before the quantization"
     elif value.layout != torch.strided:
         problem = "is sparse. Save it dense: tensor.to_dense()"
