@@ -202,7 +202,15 @@ def test_what_is_no_video(tmp_path, rng, reader):
 @pytest.mark.parametrize(
     "settings",
     [
-        *({"fps": 0}, {"fps": -1}, {"fps": float("nan")}, {"to_frame": 2.5}, {"to_frame": -1}),
+        *(
+            {"fps": 0},
+            {"fps": -1},
+            {"fps": float("nan")},
+            {"fps": 1e300},
+            {"fps": 1e-300},
+            {"to_frame": 2.5},
+            {"to_frame": -1},
+        ),
         *({"from_frame": True}, {"from_time": -0.1}, {"to_time": float("nan")}, {"from_time": "1"}),
     ],
 )
@@ -210,6 +218,12 @@ def test_impossible_settings(tmp_path, settings):
     path = numbered_video(tmp_path / "clip.avi", 3)
     with pytest.raises(InputError, match=f"{next(iter(settings))} is "):
         open_video(path, **settings)
+
+
+def test_more_frames_than_any_video_has_are_asked_of_one_that_is_held(tmp_path):
+    path = numbered_video(tmp_path / "clip.avi", 3)
+    with pytest.raises(VideoError, match="to_frame is 1000000000.*, but .* has 3 frames"):
+        list(open_video(path, to_frame=10**18).held())
 
 
 _READ_ALL = """

@@ -243,8 +243,12 @@ class _Kept:
 
     def all(self, numbers: Iterable[int]) -> list[Frame] | None:
         """The frames of these numbers; None if one is not kept."""
-        found = [self.frames.get(number) for number in numbers]
-        return None if None in found else [frame for frame in found if frame is not None]
+        found = []
+        for number in numbers:  # any number of them, if the user asked for more frames than there are
+            if (frame := self.frames.get(number)) is None:
+                return None
+            found.append(frame)
+        return found
 
 
 @dataclass(frozen=True)
