@@ -13,7 +13,7 @@ from typing import Any, cast
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.described import describe
 from htnet.core.engines import LocalEngine
-from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
+from htnet.core.errors import FrameError, HtnetError, InputError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
@@ -43,6 +43,8 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.training.augment import MIRRORED_POINTS
 
 FACES = "faces"
+#: Default fraction of the images to test on.
+TEST = 0.2
 #: Margin on each side of the template's square, as a fraction of it, to show brows and chin, which the square cuts.
 MARGIN = 0.12
 
@@ -106,7 +108,7 @@ def prepare_faces(
     landmarks: Landmarker | str = "yunet",
     *,
     spec: PreprocessSpec = PALSY_SPEC,
-    test: float = 0.2,
+    test: float = TEST,
     val: float = 0.0,
     seed: int = 0,
     workers: int | None = 1,
@@ -144,6 +146,7 @@ def prepare_faces(
         OverwriteError: ``out`` contains other samples, grades or splits, and ``overwrite`` is not given.
         ManifestError: no image could be prepared, some samples name a split and others none, two samples would share
             a file, or two patients share a picture.
+        InputError: ``test``, ``val`` or ``seed`` is impossible, or given although the samples name their splits.
         RunError: another process is preparing into ``out``.
         HtnetError: nothing can be prepared in this way, for example because the model of a detector cannot be found.
     """
@@ -209,6 +212,11 @@ def _with_splits(manifest: Manifest, test: float, val: float, seed: int) -> Mani
         return split_patients(manifest, test=test, val=val, seed=seed)
     if without:
         raise ManifestError(f"{manifest.source}: sample {without[0]!r} has no split, but others have. Fill in all.")
+    if (test, val, seed) != (TEST, 0.0, 0):
+        raise InputError(
+            f"{manifest.source} names the split of each sample, so test={test}, val={val} and seed={seed} (--test, "
+            "--val, --seed) would change nothing. Leave them out, or remove the splits."
+        )
     check_files(manifest, manifest.source)
     return manifest
 

@@ -152,7 +152,7 @@ def test_given_splits_are_kept(tmp_path):
     ]
     for i, row in enumerate(rows):
         save_face(tmp_path / row["image_path"], i, side=24)
-    made = prepare(write_csv(tmp_path / "t.csv", rows), tmp_path / "out", seed=5)
+    made = prepare(write_csv(tmp_path / "t.csv", rows), tmp_path / "out")
     assert [s.split for s in made] == ["test", "test", "train", "val"]
     half = dataclasses.replace(made, samples=(dataclasses.replace(made.samples[0], split=""), *made.samples[1:]))
     with pytest.raises(ManifestError, match="'P0_0' has no split, but others have"):
