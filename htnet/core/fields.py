@@ -17,6 +17,10 @@ from htnet.core.errors import HtnetError, InputError, did_you_mean, refuse_unkno
 
 Self = TypeVar("Self", bound="Checked")
 
+#: Lowest and highest frames per second: from a frame in 17 minutes to above the fastest cameras. Beyond them, times or
+#: numbers of frames leave the range of floats and integers.
+FPS = (0.001, 1e6)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -204,9 +208,9 @@ def checked_fps(fps: object, name: str = "fps", error: type[HtnetError] = InputE
     Args:
         fps: the rate, or None for an unknown one.
         name: whose it is, for the message.
-        error: raised unless it is a finite number above 0.
+        error: raised unless it is a number within `FPS`.
     """
-    found = optional(real(gt=0)).check(name, fps, error)
+    found = optional(real(ge=FPS[0], le=FPS[1])).check(name, fps, error)
     return None if found is None else float(found)
 
 
