@@ -105,7 +105,7 @@ def _roi_state(state: Mapping[str, Tensor]) -> State:
     """Parameters of the ROI module under our names: both detectors joined, no bias before a batch norm."""
 
     def get(key: str) -> Tensor:
-        value = need(state, _ROI + key, KIND)
+        value = need(state, _ROI + key, KIND, 2 if key.endswith((".0.weight", ".3.weight")) else 1)
         return value.float() if value.is_floating_point() else value
 
     prior = need(state, _ROI + "facial_prior", KIND)
