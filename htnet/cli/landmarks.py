@@ -1,4 +1,4 @@
-"""The options ``--landmarks`` and ``--face``."""
+"""The options about frames of a manifest: ``--landmarks``, ``--face`` and ``--bit-depth``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None)
 
     Raises:
         InputError: ``--face`` or ``--landmarks`` is given, but no detector would be used: ``--landmarks`` names none,
-            or each sample of the manifest has its own points or an existing flow image.
+            or each sample of the manifest has its own points or an existing flow image; or ``--bit-depth`` is given,
+            but no sample has frames.
     """
+    if manifest is not None:
+        refuse_depth(args.bit_depth, manifest)
     text = "yunet" if args.landmarks is None else str(args.landmarks)
     if manifest is not None and args.landmarks is not None:
         refuse_detector(text, manifest)
@@ -45,6 +48,19 @@ def refuse_detector(text: str, manifest: Manifest) -> None:
         raise InputError(
             f"--landmarks {text} detects faces in frames, but each of the {len(manifest)} samples has an existing flow "
             "image. Leave --landmarks out, or give a .csv or .json file of points."
+        )
+
+
+def refuse_depth(bit_depth: int | None, manifest: Manifest) -> None:
+    """Refuse a bit depth if no sample has frames that are read.
+
+    Raises:
+        InputError: ``bit_depth`` is given, but each sample has an existing flow image.
+    """
+    if bit_depth is not None and all(s.flow is not None and s.clip is None for s in manifest):
+        raise InputError(
+            f"--bit-depth {bit_depth} is for 16-bit frames, but each of the {len(manifest)} samples has an existing "
+            "flow image, which is read as it is. Leave --bit-depth out."
         )
 
 

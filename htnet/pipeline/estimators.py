@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from enum import Enum
 from itertools import pairwise
 from typing import Any
 
@@ -379,6 +380,9 @@ def _class_labels(y: npt.ArrayLike) -> np.ndarray[Any, Any]:
     Raises:
         InputError: another shape, NaN, None, numbers with a fraction, or numbers and names mixed.
     """
+    if isinstance(y, (list, tuple)):
+        # NumPy takes the text that a member prints, cut to the length of the longest value: two classes may become one.
+        y = [value.value if isinstance(value, Enum) else value for value in y]
     labels = plain_array(y, "y has")
     if labels.dtype.kind == "c":
         raise InputError("y has complex numbers, which are not classes. Give names or whole numbers.")

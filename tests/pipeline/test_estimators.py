@@ -250,6 +250,22 @@ def test_the_score_is_the_accuracy(data):
             classifier.score(images, labels, given)
 
 
+def test_members_of_an_enumeration_in_a_list_are_their_values(data):
+    """NumPy takes what they print, cut to the length of the longest value, so that classes may become one."""
+    images, members = images_of(data), [Emotion(sample.label) for sample in data]
+    assert len(set(np.asarray(members).tolist())) < 3
+    for given in (members, [plain(member) for member in members]):
+        classifier = HTNetClassifier("ststnet", epochs=1).fit(images, given)
+        assert classifier.model_.labels == ("negative", "positive", "surprise")
+        assert set(classifier.predict(images)) <= {"negative", "positive", "surprise"}
+        assert classifier.score(images, given) == classifier.score(images, [member.value for member in members])
+
+
+def plain(member):
+    """The same member of an enumeration that is no text."""
+    return enum.Enum("Plain", {m.name: m.value for m in Emotion})[member.name]
+
+
 def test_scores_of_pandas_rows_in_another_order_are_refused(data):
     pandas = pytest.importorskip("pandas")
     images = images_of(data)
