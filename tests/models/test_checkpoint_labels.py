@@ -141,7 +141,9 @@ def test_a_list_of_the_classes_is_used_under_any_name(state):
 
 
 @pytest.mark.parametrize(
-    "said", [{"surprise", "negative", "positive"}, {"a": float("inf")}, [float("nan")] * 3], ids=str
+    "said",
+    [{"surprise", "negative", "positive"}, {"a": float("inf")}, [float("nan")] * 3],
+    ids=["set", "infinite", "nan"],
 )
 def test_what_gives_no_order_is_refused(state, said):
     with pytest.raises(CheckpointError, match="labels="):
