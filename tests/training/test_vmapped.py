@@ -6,7 +6,7 @@ import torch
 
 from htnet.core.errors import InputError, RunError
 from htnet.models import create_model
-from htnet.training import Checkpoint, Recipe, Training, predict_set, train_model, train_vmapped
+from htnet.training import AnyAugmentation, Checkpoint, Recipe, Training, predict_set, train_model, train_vmapped
 from htnet.training.rng import seeded_rng
 from tests.training.test_trainer import random_set
 
@@ -18,7 +18,7 @@ IDLE = "levels.{}.pos_emb"
 
 
 @dataclasses.dataclass(frozen=True)
-class OfFaces:
+class OfFaces(AnyAugmentation):
     """Augmentation of other images than flow."""
 
     of: ClassVar[str] = "face"
