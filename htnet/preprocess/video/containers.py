@@ -206,8 +206,8 @@ def _broken_block(file: BinaryIO, at: int, size: int) -> str:
     return ""
 
 
-def stored_span(path: Path) -> tuple[int, float] | None:
-    """Blocks of the video in a Matroska file, and the seconds between the earliest and the latest of them.
+def stored_span(path: Path) -> tuple[int, float, float] | None:
+    """Blocks of the video in a Matroska file, and the times of the earliest and the latest of them, s.
 
     The parser of FFmpeg stops in silence at a block whose header is damaged, although the next ones are whole.
 
@@ -246,7 +246,7 @@ def stored_span(path: Path) -> tuple[int, float] | None:
             at = end
     if len(tracks) != 1 or not stamps:
         return None
-    return len(stamps), (max(stamps) - min(stamps)) * scale / 1e9
+    return len(stamps), min(stamps) * scale / 1e9, max(stamps) * scale / 1e9
 
 
 def _inside(file: BinaryIO, at: int, end: int, name: int) -> Iterator[tuple[int, int]]:

@@ -59,7 +59,7 @@ def file_shots(path: Path, reader: VideoReader, read_on: bool = False) -> Iterat
             raise VideoError(_damaged(path, number, shot.pixels), number)
         number += 1
     try:
-        _check_end(path, header, number, clock.last, clock.gaps, reader.name)
+        _check_end(path, header, number, clock, reader.name)
     except VideoError:
         if not read_on:
             raise
@@ -70,6 +70,7 @@ class _Clock:
     """The times of frames, from the time stamps of the file; the first is 0.
 
     Attributes:
+        start: the time of the first frame by the file's clock, s; None before it is read.
         last: the time of the last frame, s.
         gaps: numbers of frames before which time is missing.
     """
@@ -78,16 +79,16 @@ class _Clock:
         self.last: float | None = None
         self.gaps: list[int] = []
         self._step = None if fps is None else 1 / fps
-        self._start: float | None = None
+        self.start: float | None = None
         self._stamp = 0.0  # the last time stamp that increased
         self._usual = math.inf
 
     def read(self, number: int, time: float | None) -> float | None:
         """The time of a frame, from its time stamp."""
-        first = self._start is None
-        if self._start is None:
-            self._start = 0.0 if time is None else time
-        time = None if time is None else time - self._start
+        first = self.start is None
+        if self.start is None:
+            self.start = 0.0 if time is None else time
+        time = None if time is None else time - self.start
         last = self.last
         if not first and last is not None and time is not None and time == self._stamp:
             time = last + _SAME_STAMP
@@ -112,8 +113,9 @@ def _damaged(path: Path, number: int, flaw: str) -> str:
     return f"Frame {number} of {path} is {flaw}. {kept} Copy or record the video again."
 
 
-def _check_end(path: Path, header: Header, number: int, last: float | None, gaps: list[int], reader: str) -> None:
+def _check_end(path: Path, header: Header, number: int, clock: _Clock, reader: str) -> None:
     """Check whether the file ends where its video does."""
+    start, last, gaps = clock.start or 0.0, clock.last, clock.gaps
     kind = container_kind(path)
     announced = header.announced or 0
     counted = kind in ("mp4", "avi")  # the others only estimate
@@ -124,10 +126,14 @@ def _check_end(path: Path, header: Header, number: int, last: float | None, gaps
         return  # the damaged part contains no frame
     if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
         flaw = f"cut off or damaged ({number} frames of about {announced})"
-    if not flaw and (stored := stored_span(path)) is not None and stored[0] > number:
-        missing = stored[1] - (last or 0.0)
-        if missing > _MISSING * stored[1] / stored[0]:
-            flaw = f"damaged ({stored[0]} frames are stored, the last {missing:.2f} s after the last that is read)"
+    if not flaw and last is not None and (stored := stored_span(path)) is not None and stored[0] > number:
+        count, earliest, latest = stored
+        # OpenCV's times begin at 0 with the first frame that is shown; a video cut from a longer one may store frames
+        # before it that cannot be decoded.
+        absolute = reader == "pyav"
+        missing = latest - ((start if absolute else earliest) + last)
+        if missing > (_MISSING if absolute else _REORDERED) * (latest - earliest) / count:
+            flaw = f"damaged ({count} frames are stored, the last {missing:.2f} s after the last that is read)"
     if flaw:
         # At a cut, the frame that others depend on may be present while those shown before it are missing.
         late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
