@@ -300,13 +300,16 @@ def _give(
 
     bar, model = progress_bar(seen(predictions), "predicting", total), predictor.model
     if args.out is None:
-        for prediction in bar:
+        count = 0
+        for count, prediction in enumerate(bar, 1):
             answer(args, prediction.to_dict(), line=True)
         for sample, message in errors:
             answer(args, error_document(sample, message), line=True)
         args.answered = True  # even if there are no predictions
+        _refuse_none_read(count, errors)
         return
     count = write_predictions(args.out, bar, model.labels, errors, units=model.action_units, overwrite=args.overwrite)
+    _refuse_none_read(count, errors)
     for code, samples in sorted(doubted.items()):
         print(f"warning: {code}: {listed(samples)}; see the warnings in {args.out}")
     for doubt in doubts:
@@ -315,6 +318,14 @@ def _give(
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
     if args.json:
         answer_done(args, args.out, predictions=count, errors=len(errors))
+
+
+def _refuse_none_read(count: int, errors: Sequence[tuple[str, str]]) -> None:
+    """Refuse input of which nothing could be read: a script that checks the exit status would go on without answers."""
+    from htnet.core.words import counted
+
+    if errors and not count:
+        raise InputError(f"None of {counted(len(errors), 'sample')} could be read. The first: {errors[0][1]}")
 
 
 def _demo(args: argparse.Namespace) -> None:

@@ -77,7 +77,11 @@ def create_app(settings: ServeSettings | None = None, *, worker: Callable[[Serve
 
     async def on_http_error(request: Any, error: Any) -> Any:
         names = {404: "There is nothing at this address.", 405: "This address does not accept this HTTP method."}
-        text = names.get(error.status_code, "The request cannot be read; send the form as multipart/form-data.")
+        text = names.get(
+            error.status_code,
+            f"The form is malformed, or has more than {len(_FILES)} files, {len(_FIELDS)} fields or 1024 bytes in a "
+            "field. Send it by a client that encodes multipart/form-data, such as curl -F.",
+        )
         return failed({"type": "RequestError", "message": text, "status": error.status_code})
 
     app.add_exception_handler(HtnetError, on_error)

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.core.errors import HtnetError, InputError, LandmarkError, RunError, VideoError, cause
+from htnet.core.errors import FrameError, HtnetError, InputError, LandmarkError, RunError, VideoError, cause
 from htnet.core.lazy import loading
 from htnet.web.settings import BusyError, EndedError, RequestError, ServeSettings, TooLargeError
 
@@ -93,6 +93,8 @@ def answer(question: Question, settings: ServeSettings, tell: Callable[[str, flo
     if question.kind == "pair":
         predictor = _predictor(question.weights, settings.device, question.bit_depth, question.always)
         onset, apex = question.files
+        for file in question.files:
+            _check_picture(Path(file), settings)
         frames = read_pair(onset, apex, question.bit_depth)
         prediction = predictor.pair(*frames)
     else:
@@ -125,6 +127,19 @@ def _predictor(weights: str, device: str, bit_depth: int | None, always: bool) -
         from htnet.pipeline import Predictor
 
     return Predictor(weights, device=device, bit_depth=bit_depth, always=always)
+
+
+def _check_picture(path: Path, settings: ServeSettings) -> None:
+    """Check the size that the header states, before OpenCV does: its message is meant for whoever runs the server."""
+    with loading():
+        from htnet.preprocess.pictures import picture_size
+
+    size = picture_size(path.read_bytes())
+    if size is not None and size[0] * size[1] > settings.megapixels * 1e6:
+        raise FrameError(
+            f"{path} has {size[0]}x{size[1]} px, but this server accepts at most {settings.megapixels:g} megapixels. "
+            "Give a smaller picture."
+        )
 
 
 def _check_video(path: Path) -> None:

@@ -144,6 +144,12 @@ def test_skip_errors_lists_them_and_goes_on(succeed, fail, weights, tmp_path):
     assert {name: row["prediction"] != "" for name, row in rows.items()} == {"s0": 1, "s3": 1, "s1": 0, "s2": 0}
     assert "1_apex.png is empty" in rows["s1"]["error"]
     assert "2_onset.png does not exist" in rows["s2"]["error"]
+    for sample in manifest.samples:
+        sample.apex.unlink(missing_ok=True)
+    said = fail(*words, "--skip-errors", "--overwrite")
+    assert "None of 4 samples could be read" in said
+    assert "0_apex.png does not exist" in said
+    assert all(row["error"] for row in table(tmp_path / "p.csv").values()), "the reasons are in the table all the same"
 
 
 @pytest.mark.parametrize(

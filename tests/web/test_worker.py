@@ -122,7 +122,7 @@ def test_the_process(tmp_path):
         assert json.loads(asked().document)["prediction"] == "positive"
         # A picture of many pixels is refused before memory is spent: OpenCV looks at its head.
         cv2.imwrite(str(tmp_path / "large.png"), np.zeros((500, 500, 3), np.uint8))
-        with pytest.raises(AnswerError, match="more pixels") as error:
+        with pytest.raises(AnswerError, match="500x500 px, but this server accepts at most 0.2 megapixels") as error:
             asked(files=("onset.png", "large.png"))
         assert (error.value.told["type"], error.value.told["status"]) == ("FrameError", 422)
         os.kill(worker._process.pid, signal.SIGKILL)
