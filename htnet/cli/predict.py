@@ -301,8 +301,9 @@ def _give(
     bar, model = progress_bar(seen(predictions), "predicting", total), predictor.model
     if args.out is None:
         count = 0
-        for count, prediction in enumerate(bar, 1):
+        for prediction in bar:
             answer(args, prediction.to_dict(), line=True)
+            count += 1
         for sample, message in errors:
             answer(args, error_document(sample, message), line=True)
         args.answered = True  # even if there are no predictions
