@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from htnet.acceleration.graph import Graph, as_written, draw, export_onnx, export_program
+from htnet.acceleration.graph import Graph, draw, export_onnx, export_program
 from htnet.acceleration.packing import large_weights, widened
 from htnet.core.errors import HtnetError, ModelError, cause, did_you_mean
+from htnet.core.global_state import usual_settings
 from htnet.core.optional import installed, require
 from htnet.models import EmotionModel
 from htnet.models.input_range import refuse_not_finite, require_tensor
@@ -269,7 +270,7 @@ def _precision_of(model: EmotionModel) -> str:
 
 def _written(model: EmotionModel) -> tuple[Graph, Any]:
     """The graph of a model and its ONNX form, quantized where the model is."""
-    with as_written():
+    with usual_settings(float32=True):
         net = widened(cast(nn.Module, model.network)) if _precision_of(model) == "int8" else None
         graph = Graph(model, net=net)
         proto = export_onnx(graph, export_program(graph))
@@ -297,7 +298,7 @@ def fastest(model: EmotionModel, plain: Callable[..., Any]) -> tuple[EngineRunne
     graph, proto = _written(model)
     runners = {name: EngineRunner(graph, proto, name) for name in ready}
     inputs = runners[ready[0]].inputs
-    with as_written():
+    with usual_settings(float32=True):
         image, *rest = draw(inputs, 1)
     extras = {info.name: value for info, value in zip(inputs[1:], rest, strict=True)}
     ways: dict[str, Callable[[], object]] = {
@@ -305,7 +306,7 @@ def fastest(model: EmotionModel, plain: Callable[..., Any]) -> tuple[EngineRunne
         **{name: lambda run=run: run(image, extras) for name, run in runners.items()},  # type: ignore[misc]
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    with as_written():
+    with usual_settings(float32=True):
         for number in range(1 + CALLS):
             for name, way in ways.items():
                 start = time.perf_counter()

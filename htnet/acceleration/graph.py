@@ -51,20 +51,6 @@ class TensorInfo:
         return tuple(batch if isinstance(n, str) else n for n in self.shape)
 
 
-@contextmanager
-def as_written() -> Iterator[None]:
-    """Within it PyTorch computes as graphs are written: float32 by default, no autocast, no gradients."""
-    default = torch.get_default_dtype()
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        try:
-            if default != torch.float32:
-                torch.set_default_dtype(torch.float32)
-            yield
-        finally:
-            if default != torch.float32:
-                torch.set_default_dtype(default)
-
-
 class Graph(nn.Module):
     """A model with positional inputs only: the image and the extra inputs to the scores and the other outputs.
 

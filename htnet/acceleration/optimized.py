@@ -21,6 +21,7 @@ from htnet.acceleration.layers import Precision
 from htnet.acceleration.packing import is_packed, pack, plain, unpack
 from htnet.acceleration.watch import Watch, weights_of
 from htnet.core.errors import ModelError, cause, did_you_mean, refuse_type
+from htnet.core.global_state import usual_settings
 from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.models.base import model_of, parametrized_weights, refuse_unusable_weights
@@ -373,7 +374,8 @@ class OptimizedModel(EmotionModel):
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
 
-@torch.inference_mode(False)  # PyTorch counts no changes in place of tensors that are made in it
+# Not in inference mode: PyTorch counts no changes in place of tensors that are made in it.
+@usual_settings(float32=True)
 def optimize(
     model: EmotionModel,
     dtype: torch.dtype | str | None = None,

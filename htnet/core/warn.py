@@ -15,6 +15,6 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
         if room == "importlib":  # `warnings` does not count its frames either
             continue
         level += 1
-        if room != "htnet":
+        if room not in ("htnet", "contextlib"):  # functions of htnet may have a context as decorator
             break
     warnings.warn(message, category, level)

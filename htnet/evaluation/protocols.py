@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from htnet.core.errors import NonFiniteLossError, prefixed
+from htnet.core.global_state import usual_settings
 from htnet.core.schema import plain
 from htnet.data import Fold, Manifest, hold_out_subjects
 from htnet.evaluation.metrics import score
@@ -112,6 +113,7 @@ def _empty(fold: Fold, seed: int) -> dict[str, Any]:
     return {"fold": fold.name, "seed": seed, "protocols": {}, "curves": {}}
 
 
+@usual_settings(grad=True)
 def run_fold(run: FoldRun, fold: Fold, seed: int) -> dict[str, Any]:
     """Train and test one fold under every requested protocol. Returns the content for `RunStore.write_fold`."""
     result = _empty(fold, seed)
@@ -130,6 +132,7 @@ def run_fold(run: FoldRun, fold: Fold, seed: int) -> dict[str, Any]:
     return result
 
 
+@usual_settings(grad=True)
 def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:
     """Do the same as `run_fold` for many folds, each with a seed.
 
@@ -201,12 +204,14 @@ def _all_epochs(run: FoldRun, fold: Fold, test: FlowSet) -> _Stage:
     def finish(records: list[Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
         if "last" in run.plan.protocols:
-            out["last"] = _entry(run, fold, run.plan.recipe.epochs, torch.tensor(records[-1]))
+            out["last"] = _entry(run, fold, run.plan.recipe.epochs, torch.tensor(records[-1], dtype=torch.float32))
         if leaking:
             truth = test.labels.cpu()
-            right = [int((torch.tensor(r).argmax(1) == truth).sum()) for r in records]
+            right = [int((torch.tensor(r, dtype=torch.float32).argmax(1) == truth).sum()) for r in records]
             best_epoch = max(range(len(right)), key=lambda i: (right[i], i))  # ties: the later, as published
-            out["best_on_test"] = _entry(run, fold, best_epoch + 1, torch.tensor(records[best_epoch]))
+            out["best_on_test"] = _entry(
+                run, fold, best_epoch + 1, torch.tensor(records[best_epoch], dtype=torch.float32)
+            )
         return out
 
     return _Stage("all", fold.train, watch, finish)
@@ -227,7 +232,7 @@ def _nested(run: FoldRun, fold: Fold, seed: int, test: FlowSet) -> _Stage:
 
     def finish(records: list[Any]) -> dict[str, Any]:
         epoch = max(range(len(records)), key=lambda i: (records[i][0], records[i][1], i))
-        return {"nested": _entry(run, fold, epoch + 1, torch.tensor(records[epoch][2]))}
+        return {"nested": _entry(run, fold, epoch + 1, torch.tensor(records[epoch][2], dtype=torch.float32))}
 
     def measured(records: list[Any]) -> dict[str, list[float]]:
         return {"held_out_uf1": [record[0] for record in records], "held_out_loss": [-record[1] for record in records]}

@@ -23,6 +23,7 @@ from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.fields import seed_number, whole
+from htnet.core.global_state import usual_settings
 from htnet.core.optional import usable_device
 from htnet.core.parallel import one_thread
 from htnet.core.paths import as_path
@@ -198,6 +199,7 @@ def holdout(*args: Any, **options: Any) -> LosoResult:
     return _evaluate("split", fixed_split, **given.arguments)
 
 
+@usual_settings(grad=True)
 def _evaluate(
     leave: str,
     make_folds: Callable[[Manifest], Sequence[Fold]],

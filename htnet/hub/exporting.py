@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from htnet.acceleration.engines import EXTRAS
-from htnet.acceleration.graph import BATCH, Graph, as_written, check_free, export_onnx, export_program
+from htnet.acceleration.graph import BATCH, Graph, check_free, export_onnx, export_program
 from htnet.core.errors import InputError, ModelError, did_you_mean
 from htnet.core.files import check_folder, whole_file
+from htnet.core.global_state import usual_settings
 from htnet.core.optional import require
 from htnet.core.paths import as_path
 from htnet.hub.folder import describe_model
@@ -87,7 +88,7 @@ def export_model(
     described = describe_model(model)
     if format != "torch":
         _require(format)
-    with as_written():
+    with usual_settings(float32=True):
         graph = Graph(model, maps=maps)
         program = export_program(graph)
         metadata = json.dumps({**described, **_interface(model, graph)}, indent=1, ensure_ascii=False)

@@ -29,6 +29,7 @@ from htnet.core.errors import (
 )
 from htnet.core.fields import native, one_of, real
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
+from htnet.core.global_state import usual_settings
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
 from htnet.core.lazy import loading
@@ -327,6 +328,7 @@ def _get_again(path: Path) -> str:
     return f"Delete {os.path.realpath(path)} and load again; if they are your own weights, copy or train them again."
 
 
+@usual_settings(float32=True)
 def load_files(
     config_path: Path,
     weights_path: Path,

@@ -301,7 +301,7 @@ class MHSSAGCN(EmotionModel):
             term[..., len(self.indices) :] = self.padding.float().log()
         else:
             term = 1 / distance.clamp_min(1)
-            term = term * (1 - torch.eye(term.shape[-1], device=term.device))
+            term = term * (1 - torch.eye(term.shape[-1], dtype=term.dtype, device=term.device))
         apart = self.regions[:, None] != self.regions
         return term.masked_fill(apart, float("-inf"))[:, None]
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import LandmarkError, PoseError
+from htnet.core.global_state import usual_settings
 from htnet.core.lazy import loading
 from htnet.core.schema import document
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
@@ -206,6 +207,7 @@ class FaceAsymmetry:
         return "\n".join(lines)
 
 
+@usual_settings()
 def face_asymmetry(
     image: FrameSource,
     landmarks: str | os.PathLike[str] | Landmarker | Landmarks | Landmarks68 = "yunet",

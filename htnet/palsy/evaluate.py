@@ -9,6 +9,7 @@ import numpy as np
 
 from htnet.core.errors import ManifestError
 from htnet.core.files import check_folder
+from htnet.core.global_state import usual_settings
 from htnet.core.identity import refuse_unnamed
 from htnet.core.paths import as_path
 from htnet.core.schema import document, model_part, to_json
@@ -27,6 +28,7 @@ from htnet.pipeline.doubts import doubts_of_weights
 RESULTS = ("predictions.csv", "summary.json")
 
 
+@usual_settings()
 def evaluate_palsy(
     model: EmotionModel,
     manifest: Manifest,

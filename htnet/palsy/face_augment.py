@@ -132,8 +132,11 @@ def augment_faces(
     """
     batch, device = len(images), images.device
 
+    def drawn(*shape: int) -> Tensor:
+        return torch.rand(batch, *shape, dtype=torch.float32, device=device)
+
     def spread(strength: float) -> Tensor:
-        return strength * (2 * torch.rand(batch, device=device) - 1)
+        return strength * (2 * drawn() - 1)
 
     if settings.rotation or settings.scale:
         images = turn_and_scale(images, spread(settings.rotation), 1 + spread(settings.scale))
@@ -143,16 +146,18 @@ def augment_faces(
     if settings.erase:
         images = erase(
             images,
-            torch.rand(batch, device=device) < settings.erase,
-            _MOST_ERASED * torch.rand(batch, device=device),
+            drawn() < settings.erase,
+            _MOST_ERASED * drawn(),
             spread(math.log(_LONGEST)).exp(),
-            torch.rand(batch, 2, device=device),
+            drawn(2),
         )
     if settings.noise:
-        deviation = 255 * settings.noise * torch.rand(batch, 1, 1, 1, device=device)
+        deviation = 255 * settings.noise * drawn(1, 1, 1)
         images = images + deviation * torch.randn_like(images)
     if not settings.mixup:
         return images, labels
-    share = torch.distributions.Beta(settings.mixup, settings.mixup).sample((batch,)).to(device)
+    share = (
+        torch.distributions.Beta(*torch.tensor([settings.mixup] * 2, dtype=torch.float32)).sample((batch,)).to(device)
+    )
     partner = torch.randperm(batch, device=device)
     return mix(images, F.one_hot(labels, num_classes).float(), torch.maximum(share, 1 - share), partner)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import HtnetError, InputError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.core.global_state import usual_settings
 from htnet.core.hints import how
 from htnet.core.paths import as_path
 from htnet.core.types import ByteArray, PreprocessSpec
@@ -59,8 +60,7 @@ class FaceSet(TensorSet):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Per-channel mean and standard deviation of the images."""
-        first, second, count = torch.zeros(3), torch.zeros(3), 0
-        first, second = first.double(), second.double()
+        first, second, count = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
         for chunk in self.images.cpu().split(_CHUNK):
             levels = chunk.double()
             first += levels.sum((0, 2, 3))
@@ -131,6 +131,7 @@ def resize_face(pixels: ByteArray, size: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))
 
 
+@usual_settings()
 def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress = lambda samples: samples) -> FaceSet:
     """Read a manifest of aligned faces into memory.
 
@@ -176,6 +177,7 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
     return FaceSet(torch.stack(images), labels, len(manifest.classes), spec, names)
 
 
+@usual_settings()
 def load_split(
     folder: str | PathLike[str],
     split: str,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
+from htnet.core.global_state import usual_settings
 from htnet.core.hints import IMAGES
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.paths import as_path
@@ -160,6 +161,7 @@ class GradePredictor:
             palsy_landmarker(os.fspath(landmarks), self.spec) if named else landmarks  # type: ignore[arg-type, assignment]
         )
 
+    @usual_settings()
     def image(self, image: FrameSource, sample: str = "") -> GradePrediction:
         """Grade the face in one image.
 
@@ -172,8 +174,7 @@ class GradePredictor:
             LandmarkError: there is no face in it.
         """
         face, landmarks, source = self._face(image, sample)
-        with torch.no_grad():
-            scores = self._call(self._input(face))
+        scores = self._call(self._input(face))
         return self._answer(scores, face, landmarks, source, sample)
 
     def folder(self, folder: str | PathLike[str]) -> Iterator[GradePrediction | tuple[str, HtnetError]]:
@@ -189,6 +190,7 @@ class GradePredictor:
             raise FrameError(f"{folder} contains no images ({', '.join(sorted(IMAGES))}). Check the path.")
         return self._each(files)
 
+    @usual_settings()
     def maps(self, image: FrameSource, sample: str = "") -> FaceMaps:
         """Grade one image, and return the maps of the model.
 
@@ -205,8 +207,7 @@ class GradePredictor:
         if "return_maps" not in inspect.signature(forward).parameters:
             raise ModelError(f"{self.model.name} offers no maps. Use a model that does: {', '.join(face_models())}.")
         face, landmarks, source = self._face(image, sample)
-        with torch.no_grad():
-            found = forward(self._input(face), return_maps=True)
+        found = forward(self._input(face), return_maps=True)
         return FaceMaps(
             self._answer(found.logits, face, landmarks, source, sample),
             _array(found.roi_maps),
@@ -249,6 +250,7 @@ class GradePredictor:
         )
 
 
+@usual_settings()
 def predict_faces(model: EmotionModel, data: FaceSet, batch_size: int = BATCH) -> Tensor:
     """Class probabilities (N, num_classes) of a set; only ``batch_size`` faces are in memory as floats at a time."""
     index = torch.arange(len(data)).split(batch_size)

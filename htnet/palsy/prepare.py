@@ -14,6 +14,7 @@ from htnet.core.deprecated import renamed_arguments
 from htnet.core.described import describe
 from htnet.core.engines import LocalEngine
 from htnet.core.errors import FrameError, HtnetError, InputError, LandmarkError, ManifestError, about_sample
+from htnet.core.global_state import usual_settings
 from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
@@ -63,6 +64,7 @@ def _symmetric_template() -> tuple[tuple[float, float], ...]:
 PALSY_SPEC = PreprocessSpec(layout="whole", size=224, face_size=224, template=_symmetric_template())
 
 
+@usual_settings()
 def align_face(
     image: FrameSource, landmarker: Landmarker, spec: PreprocessSpec, sample: str = "", bit_depth: int | None = None
 ) -> tuple[Frame, Landmarks]:
@@ -102,6 +104,7 @@ def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None 
 
 
 @renamed_arguments
+@usual_settings()
 def prepare_faces(
     manifest: Manifest,
     out: str | PathLike[str],

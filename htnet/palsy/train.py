@@ -9,6 +9,7 @@ from os import PathLike
 
 from htnet.core.deprecated import gathered_arguments, renamed_arguments
 from htnet.core.errors import ManifestError, ModelError
+from htnet.core.global_state import usual_settings
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.data import Manifest
@@ -24,6 +25,7 @@ _job = partial(job_of, recipe="palsy", model="htnet_palsy_tiny")
 
 @renamed_arguments
 @gathered_arguments("job", _job, "model", "recipe", "start", "seed", "device", "settings")
+@usual_settings(grad=True)
 def train_palsy(
     manifest: Manifest,
     data: FaceSet,

@@ -16,6 +16,7 @@ import torch
 from htnet.core.arrays import check_rows, is_missing, plain_array, real_array
 from htnet.core.errors import InputError, refuse_columns
 from htnet.core.fields import native, seed_number, whole
+from htnet.core.global_state import usual_settings
 from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
@@ -180,6 +181,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.device = device
         self.batch_size = batch_size
 
+    @usual_settings()
     def fit(self, X: npt.ArrayLike, y: object = None) -> HTNetFeatures:  # noqa: N803
         """Load the weights.
 
@@ -199,7 +201,7 @@ class HTNetFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self._n_features_out = self.model_.num_features
         return self
 
-    @torch.no_grad()
+    @usual_settings()
     def transform(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
         """Compute the features, (N, num_features) float32.
 
@@ -249,6 +251,7 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
+    @usual_settings(grad=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> HTNetClassifier:  # noqa: N803
         """Train.
 
@@ -285,6 +288,7 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
         self.model_, self.classes_, self.n_features_in_ = model, classes, images[0].size
         return self
 
+    @usual_settings()
     def predict_proba(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
         """Probabilities (N, classes), in the order of ``classes_``."""
         check_is_fitted(self, "model_")

@@ -20,6 +20,7 @@ from htnet.core.engines import Engine, LocalEngine, in_order, make_engine
 from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError, prefixed
 from htnet.core.facs import UnitPrediction, units_by_side
 from htnet.core.fields import flag, function, optional, whole
+from htnet.core.global_state import usual_settings
 from htnet.core.hints import how, usage_of
 from htnet.core.identity import trained_doubts
 from htnet.core.lazy import loading
@@ -511,7 +512,7 @@ class Predictor:
         for part, count in blocks(batch, next(self.model.parameters()).device):
             yield from self._features_of(part)[:count]
 
-    @torch.no_grad()
+    @usual_settings()
     def _features_of(self, batch: list[_Question]) -> FloatArray:
         images, more = self._tensors(batch)
         features = self.model.forward_features(self.model.check_image(images), **more)
@@ -527,7 +528,7 @@ class Predictor:
         images = stacked.to(device=parameter.device, dtype=parameter.dtype)
         return images, {name: values.to(parameter.device) for name, values in extras.items()}
 
-    @torch.no_grad()
+    @usual_settings()
     def _answer(self, batch: list[_Question]) -> list[Prediction]:
         refuse_after_fork()
         images, more = self._tensors(batch)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from htnet.core.arrays import real_array
 from htnet.core.doubts import warn_doubts
 from htnet.core.errors import HtnetError, InputError, prefixed
+from htnet.core.global_state import usual_settings
 from htnet.core.types import ModelInput, PreprocessSpec
 from htnet.preprocess.frames import FrameSource
 from htnet.preprocess.landmarks import Landmarker, LazyLandmarker
@@ -48,6 +49,7 @@ class FlowPreprocessor:
         self._landmarks = LazyLandmarker(landmarks)
         self._bit_depth = bit_depth
 
+    @usual_settings()
     def __call__(
         self, onsets: Frames, apexes: Frames, landmarks: Sequence[LandmarkSource] | Tensor | None = None
     ) -> Tensor:
@@ -74,7 +76,7 @@ class FlowPreprocessor:
         warn_doubts((f"pair {number}", doubts) for number, (_, doubts) in enumerate(found))
         made = [image for image, _ in found]
         side = self.spec.size
-        return torch.stack(made) if made else torch.zeros(0, 3, side, side)
+        return torch.stack(made) if made else torch.zeros(0, 3, side, side, dtype=torch.float32)
 
     def inputs(self, onsets: Frames, apexes: Frames, landmarks: Points | None = None) -> Iterator[ModelInput]:
         """As a call, but one by one, with points, flow and warnings; see `htnet.types.ModelInput`."""

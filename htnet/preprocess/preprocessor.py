@@ -15,6 +15,7 @@ import torch
 
 from htnet.core.arrays import real_array
 from htnet.core.errors import FlowError, LandmarkError
+from htnet.core.global_state import usual_settings
 from htnet.core.threads import beside
 from htnet.core.types import (
     HEAD_REGIONS,
@@ -90,6 +91,7 @@ class Preprocessor:
         self.evidence = evidence
         self.bit_depth = bit_depth
 
+    @usual_settings()
     def pair(
         self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None = None, sample: str = ""
     ) -> ModelInput:
@@ -150,6 +152,7 @@ class Preprocessor:
         )
         return self._with_68(made, measured)
 
+    @usual_settings()
     def flow_picture(
         self,
         image: str | os.PathLike[str] | ByteArray,
@@ -200,6 +203,7 @@ class Preprocessor:
         )
         return self._with_68(made, measured)
 
+    @usual_settings()
     def on_flow_image(self, onset: FrameSource, landmarks: LandmarkSource, sample: str = "") -> Landmarks | Landmarks68:
         """Points of an onset frame, in px of the flow image that `pair` computes.
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from htnet.core.errors import InputError
+from htnet.core.global_state import usual_settings
 from htnet.core.types import Frame, QualityWarning
 from htnet.core.words import counted
 from htnet.preprocess.video.open import Video, open_video
@@ -23,6 +24,7 @@ from htnet.recordings.tracks import SHORTEST, Tracker
 SMALL = 140
 
 
+@usual_settings()
 def recording_curves(
     source: str | os.PathLike[str] | Video | FrameStream,
     finder: FaceFinder | None = None,

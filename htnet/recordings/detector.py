@@ -20,6 +20,7 @@ from htnet.core.errors import InputError, refuse_short_memory, refuse_type
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
+from htnet.core.global_state import usual_settings
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.paths import as_path
@@ -154,6 +155,7 @@ class EventDetector:
             found += self.candidates_of(track.times[rows], track.features[rows], least)
         return sorted(found, key=lambda event: -event.score)
 
+    @usual_settings()
     def candidates_of(self, times: Float64Array, features: FloatArray, least: float = 0.05) -> list[Candidate]:
         """Possible events of one stretch without a gap, see `candidates`.
 
@@ -389,6 +391,7 @@ def _shipped() -> EventDetector:
     return _read(_SHIPPED)
 
 
+@usual_settings(float32=True)
 def _read(path: Path) -> EventDetector:
     with loading():
         from safetensors import SafetensorError, safe_open

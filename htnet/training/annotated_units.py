@@ -51,7 +51,7 @@ def unit_targets(samples: Sequence[Sample], units: Sequence[int]) -> Tensor:
         InputError: an annotation cannot be read.
     """
     place = {number: k for k, number in enumerate(units)}
-    targets = torch.zeros(len(samples), len(units), 2)
+    targets = torch.zeros(len(samples), len(units), 2, dtype=torch.float32)
     for row, sample in zip(targets, samples, strict=True):
         annotation = parse_annotation(sample.action_units)
         if not annotation.annotated:

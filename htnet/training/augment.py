@@ -120,7 +120,7 @@ def augment(
     batch, channels = images.shape[:2]
     device = images.device
     if settings.mirror:
-        which = torch.rand(batch, device=device) < settings.mirror
+        which = torch.rand(batch, dtype=torch.float32, device=device) < settings.mirror
         images, points = mirror(images, points, which, u_channel)
         extras = mirror_extras(extras, which, images.shape[-1])
     if settings.shift:
@@ -128,8 +128,8 @@ def augment(
         images = shift(images, moves[0], moves[1])
     mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
     shape = (batch, channels, 1, 1)
-    gain = 1 + settings.gain * (2 * torch.rand(shape, device=device) - 1)
-    offset = settings.offset * (2 * torch.rand(shape, device=device) - 1)
+    gain = 1 + settings.gain * (2 * torch.rand(shape, dtype=torch.float32, device=device) - 1)
+    offset = settings.offset * (2 * torch.rand(shape, dtype=torch.float32, device=device) - 1)
     images = (images - mean) * gain + mean + std * offset
     if settings.noise:
         images = images + std * settings.noise * torch.randn_like(images)

@@ -25,7 +25,7 @@ class LossWatch:
         self._members, self._discard = members, discard
         self._seen: list[Any] = []
         self._later = device.type != "cpu"
-        self._losses = torch.zeros(steps if self._later else 0, len(members), device=device)
+        self._losses = torch.zeros(steps if self._later else 0, len(members), dtype=torch.float32, device=device)
 
     def look(self, epoch: int, batch: Any, loss: Tensor) -> None:
         """Check the loss of a step, before its gradients change anything.

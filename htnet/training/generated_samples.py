@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import InputError
+from htnet.core.global_state import usual_settings
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models import EmotionModel, get_entry
 from htnet.preprocess import PUBLISHED_CHANNELS, template_points
@@ -25,6 +26,7 @@ POOL, POOL_SEED = 16000, 991
 ACTIVE = 0.3
 
 
+@usual_settings(float32=True)
 def generated_set(
     count: int, seed: int = 0, config: SynthesisConfig | None = None, spec: PreprocessSpec | None = None
 ) -> FlowSet:

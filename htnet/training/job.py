@@ -15,6 +15,7 @@ from torch import Tensor
 from htnet.core.described import own_code
 from htnet.core.errors import RecipeError, refuse_type
 from htnet.core.fields import seed_number
+from htnet.core.global_state import usual_settings
 from htnet.core.optional import named_device, usable_device
 from htnet.models import EmotionModel, create_model
 from htnet.training.losses import check_proposals
@@ -143,7 +144,7 @@ class Member:
         mean, std = data.statistics()
         if job.recipe.standardize:
             settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
-        with rng.active():
+        with rng.active(), usual_settings(grad=True, float32=True):
             model = create_model(job.model, **settings)
             check_proposals(job.recipe, model)
             started_from = start(model) if (start := load_start(job.start)) is not None else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import InputError
+from htnet.core.global_state import usual_settings
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import DataKind, License, Provenance, Selection
 from htnet.core.types import EMOTIONS
@@ -22,6 +23,7 @@ from htnet.training.weights import WeightsRecord, train_into
 
 
 @gathered_arguments("job", partial(job_of, recipe="generated"), "model", "recipe", "seed", "device")
+@usual_settings(grad=True)
 def train_on_generated(
     out: str | PathLike[str],
     job: TrainingJob | None = None,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from htnet.core.global_state import usual_settings
 from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.training.averaging import ResultWeights, check_wise_ft
@@ -111,6 +112,7 @@ def train_model(
     return run_job(job, data, on_epoch, checkpoint, callbacks)
 
 
+@usual_settings(grad=True)
 def run_job(
     job: TrainingJob,
     data: TrainingSet,
@@ -193,7 +195,7 @@ def run(
     return [(model.eval(), records) for model, records in zip(models, state.records, strict=True)]
 
 
-@torch.no_grad()
+@usual_settings()
 def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -> Tensor:
     """Class probabilities of a set, without augmentation and with the model's temperature.
 

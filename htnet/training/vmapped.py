@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import InputError
+from htnet.core.global_state import usual_settings
 from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.models.layers import BlockAttention, Downsample
@@ -43,6 +44,7 @@ class Training:
     on_curve: OnCurve | None = None
 
 
+@usual_settings(grad=True)
 def train_vmapped(
     name: str,
     trainings: Sequence[Training],
@@ -147,7 +149,7 @@ class VmappedStepper:
                     index, self._recipe.augmentation, member.mean, member.std, member.extras
                 )
             extras.pop("units", None)
-            weights = torch.full((len(index),), 1 / len(index), device=images.device)
+            weights = torch.full((len(index),), 1 / len(index), dtype=torch.float32, device=images.device)
             made.append({"images": images, "targets": targets, "weights": weights, **extras})
         return {key: _stack([own[key] for own in made]) for key in made[0]}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
+from htnet.core.global_state import usual_settings
 from htnet.core.identity import TrainedPeople
 from htnet.core.parallel import locked
 from htnet.core.paths import as_path
@@ -55,6 +56,7 @@ class WeightsRecord:
 
 
 @gathered_arguments("job", job_of, "model", "recipe", "seed", "device", "settings", "start")
+@usual_settings(grad=True)
 def train_weights(
     manifest: Manifest,
     data: FlowSet,
@@ -120,6 +122,7 @@ def train_weights(
     return train_into(out, job, data, record, on_epoch, callbacks=callbacks, ranks=ranks, overwrite=overwrite)
 
 
+@usual_settings(grad=True)
 def train_into(
     out: str | PathLike[str],
     job: TrainingJob,

@@ -13,6 +13,7 @@ import torch
 from htnet.core.arrays import plain_array, real_array
 from htnet.core.errors import InputError, SpecError, VideoError
 from htnet.core.fields import whole
+from htnet.core.global_state import usual_settings
 from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, Frame, Landmarks, PreprocessSpec
 from htnet.preprocess.align import check_size, fit_alignment, scale_points
 from htnet.preprocess.contrast import gray_face
@@ -26,6 +27,7 @@ from htnet.preprocess.video.open import Video
 from htnet.preprocess.video.spotting import find_points, read_frames
 
 
+@usual_settings()
 def motion_features(
     source: str | os.PathLike[str] | Video | Iterable[FrameSource],
     landmarks: LandmarkSource | Landmarker = "yunet",

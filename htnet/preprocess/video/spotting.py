@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from htnet.core.errors import FrameError, VideoError, refuse_unknown
 from htnet.core.fields import checked_fps
+from htnet.core.global_state import usual_settings
 from htnet.core.types import Float64Array, FloatArray, Frame, Landmarks, QualityWarning, Spotting
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.frames import read_clip
@@ -53,6 +54,7 @@ _STRONG = 0.9
 _LOW, _HIGH = 0.25, 0.75
 
 
+@usual_settings()
 def spot(
     source: str | os.PathLike[str] | Video | Iterable[FrameSource],
     landmarks: LandmarkSource | Landmarker = "yunet",
