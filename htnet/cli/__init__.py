@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 on success, 2 if the input was refused, 130 after Ctrl-C, 141 if the reader of the output
         closed it. argparse itself ends the process, with 0 for ``--help`` and 2 for unknown options.
     """
+    _print_any_character()
     parser = build_parser()
     words = renamed_options(sys.argv[1:] if argv is None else argv)
     refuse_unknown_command(parser, words)
@@ -61,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; run the same command again to resume", file=sys.stderr)
         return 130
     return 0
+
+
+def _print_any_character() -> None:
+    """Escape what standard output cannot encode, as Python does on standard error: a name of a file, for example."""
+    if getattr(sys.stdout, "errors", "") == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -109,7 +112,11 @@ def answer(args: argparse.Namespace, content: Mapping[str, Any], *, line: bool =
         line: print it on one line, for commands that print several documents.
     """
     args.answered = True
-    print(to_json_line(content) if line else to_json(content), end="", file=args.stdout, flush=True)
+    text = to_json_line(content) if line else to_json(content)
+    if codecs.lookup(getattr(args.stdout, "encoding", None) or "utf-8").name != "utf-8":
+        # JSON is UTF-8, or ASCII with escapes. On Windows, a pipe has the encoding of the system.
+        text = re.sub(r"[^\x00-\x7f]+", lambda part: json.dumps(part.group())[1:-1], text)
+    print(text, end="", file=args.stdout, flush=True)
 
 
 def answer_done(args: argparse.Namespace, *files: object, **values: Any) -> None:

@@ -282,7 +282,8 @@ def write_text(path: StrPath, text: str, *, durable: bool = False, follow: bool 
     Raises:
         InputError: the file cannot be written.
     """
-    write_bytes(path, text.encode("utf-8"), durable=durable, follow=follow)
+    # Names of files on Linux may have bytes that are no UTF-8; what Python makes of them is escaped, also in JSON.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable, follow=follow)
 
 
 def write_bytes(path: StrPath, content: bytes, *, durable: bool = False, follow: bool = True) -> None:

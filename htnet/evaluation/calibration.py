@@ -238,5 +238,6 @@ def _logs(probabilities: Float64Array) -> Float64Array:
 
 
 def _softmax(values: Float64Array) -> Float64Array:
-    powers = np.exp(values - values.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+    with np.errstate(under="ignore"):  # impossible classes have the probability 0
+        powers = np.exp(values - values.max(1, keepdims=True))
+        return np.asarray(powers / powers.sum(1, keepdims=True))

@@ -65,7 +65,7 @@ class Embeddings:
                 with place.open("wb") as raw:
                     np.savez_compressed(raw, **self.arrays())  # type: ignore[arg-type]
                 return path
-            with place.open("w", encoding="utf-8", newline="") as file:
+            with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 writer = CsvWriter(file, "\r\n")
                 numbers = (f"feature_{k}" for k in range(self.features.shape[1]))
                 writer.writerow(["sample", "dataset", "subject", "label", *numbers])

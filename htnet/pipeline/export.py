@@ -28,7 +28,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
     path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
     refuse_type("spotting", spotting, Spotting, "what htnet.preprocess.spot returns, or prediction.spotting of a video")
-    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as place, place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = CsvWriter(file, "\r\n")
         writer.writerow(["frame", "time_s", "magnitude", *MOTION_REGIONS])
         for number, (magnitude, regions) in enumerate(
@@ -92,7 +92,7 @@ def write_predictions(
     path = as_path(path, "path")
     check_table_name(path)
     check_outputs(path, overwrite=overwrite)
-    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as place, place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, predictions, errors)
         return _write_rows(CsvWriter(file, "\r\n"), predictions, labels, errors, units)

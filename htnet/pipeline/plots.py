@@ -342,5 +342,7 @@ def _draw_flow(axis: Any, prediction: Prediction) -> None:
     grid = np.arange(step // 2, u.shape[0], step)
     length = np.hypot(u, v)
     axis.imshow(length, cmap="magma")
-    axis.quiver(grid, grid, u[grid][:, grid], v[grid][:, grid], angles="xy", color="white")
+    arrows = u[grid][:, grid], v[grid][:, grid]
+    if any(np.any(part) for part in arrows):  # without motion, Matplotlib divides by the mean length
+        axis.quiver(grid, grid, *arrows, angles="xy", color="white")
     axis.set_title(f"flow, up to {length.max():.2f} px")

@@ -314,8 +314,9 @@ def _prepared(face: ByteArray, small: int) -> FloatArray:
 def _windows(side: int, width: float) -> FloatArray:
     """(28, side) float32: the Gaussian weights of each cell along one axis, which sum to 1."""
     at = (np.arange(GRID) + 0.5) * side / GRID - 0.5
-    weights = np.exp(-0.5 * ((np.arange(side) - at[:, None]) / width) ** 2)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+    with np.errstate(under="ignore"):  # weights far from a cell are 0
+        weights = np.exp(-0.5 * ((np.arange(side) - at[:, None]) / width) ** 2)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 @lru_cache(maxsize=32)
