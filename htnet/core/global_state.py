@@ -15,7 +15,7 @@ _before: object = None
 
 
 @contextmanager
-def usual_settings(*, grad: bool = False, float32: bool = False) -> Iterator[None]:
+def usual_settings(*, grad: bool = False, float32: bool = False, device: bool = True) -> Iterator[None]:
     """Within it, PyTorch and NumPy compute as they do when nothing has been set. Also a decorator, not for generators.
 
     Undone for this thread are: autocast, `torch.set_default_device`, `torch.inference_mode` and the errors of
@@ -25,6 +25,8 @@ def usual_settings(*, grad: bool = False, float32: bool = False) -> Iterator[Non
         grad: compute gradients, even within `torch.no_grad`; by default none are computed.
         float32: undo `torch.set_default_dtype` as well. It belongs to the whole process, so keep the block short: other
             threads of the program see float32 in the meantime.
+        device: undo `torch.set_default_device`. False where a landmarker or model of the calling program may run, which
+            may rely on it.
     """
     with loading():
         import numpy as np
@@ -38,7 +40,7 @@ def usual_settings(*, grad: bool = False, float32: bool = False) -> Iterator[Non
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":
+        if device and torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         if float32:
             stack.enter_context(_float32())

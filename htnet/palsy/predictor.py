@@ -161,7 +161,7 @@ class GradePredictor:
             palsy_landmarker(os.fspath(landmarks), self.spec) if named else landmarks  # type: ignore[arg-type, assignment]
         )
 
-    @usual_settings()
+    @usual_settings(device=False)
     def image(self, image: FrameSource, sample: str = "") -> GradePrediction:
         """Grade the face in one image.
 
@@ -190,7 +190,7 @@ class GradePredictor:
             raise FrameError(f"{folder} contains no images ({', '.join(sorted(IMAGES))}). Check the path.")
         return self._each(files)
 
-    @usual_settings()
+    @usual_settings(device=False)
     def maps(self, image: FrameSource, sample: str = "") -> FaceMaps:
         """Grade one image, and return the maps of the model.
 
@@ -250,7 +250,7 @@ class GradePredictor:
         )
 
 
-@usual_settings()
+@usual_settings(device=False)
 def predict_faces(model: EmotionModel, data: FaceSet, batch_size: int = BATCH) -> Tensor:
     """Class probabilities (N, num_classes) of a set; only ``batch_size`` faces are in memory as floats at a time."""
     index = torch.arange(len(data)).split(batch_size)

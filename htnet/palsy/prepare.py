@@ -64,7 +64,7 @@ def _symmetric_template() -> tuple[tuple[float, float], ...]:
 PALSY_SPEC = PreprocessSpec(layout="whole", size=224, face_size=224, template=_symmetric_template())
 
 
-@usual_settings()
+@usual_settings(device=False)
 def align_face(
     image: FrameSource, landmarker: Landmarker, spec: PreprocessSpec, sample: str = "", bit_depth: int | None = None
 ) -> tuple[Frame, Landmarks]:
@@ -104,7 +104,7 @@ def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None 
 
 
 @renamed_arguments
-@usual_settings()
+@usual_settings(device=False)
 def prepare_faces(
     manifest: Manifest,
     out: str | PathLike[str],

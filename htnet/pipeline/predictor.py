@@ -512,7 +512,7 @@ class Predictor:
         for part, count in blocks(batch, next(self.model.parameters()).device):
             yield from self._features_of(part)[:count]
 
-    @usual_settings()
+    @usual_settings(device=False)
     def _features_of(self, batch: list[_Question]) -> FloatArray:
         images, more = self._tensors(batch)
         features = self.model.forward_features(self.model.check_image(images), **more)
@@ -528,7 +528,7 @@ class Predictor:
         images = stacked.to(device=parameter.device, dtype=parameter.dtype)
         return images, {name: values.to(parameter.device) for name, values in extras.items()}
 
-    @usual_settings()
+    @usual_settings(device=False)
     def _answer(self, batch: list[_Question]) -> list[Prediction]:
         refuse_after_fork()
         images, more = self._tensors(batch)

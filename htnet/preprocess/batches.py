@@ -49,7 +49,7 @@ class FlowPreprocessor:
         self._landmarks = LazyLandmarker(landmarks)
         self._bit_depth = bit_depth
 
-    @usual_settings()
+    @usual_settings(device=False)
     def __call__(
         self, onsets: Frames, apexes: Frames, landmarks: Sequence[LandmarkSource] | Tensor | None = None
     ) -> Tensor:

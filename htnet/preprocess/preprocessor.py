@@ -91,7 +91,7 @@ class Preprocessor:
         self.evidence = evidence
         self.bit_depth = bit_depth
 
-    @usual_settings()
+    @usual_settings(device=False)
     def pair(
         self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None = None, sample: str = ""
     ) -> ModelInput:
@@ -152,7 +152,7 @@ class Preprocessor:
         )
         return self._with_68(made, measured)
 
-    @usual_settings()
+    @usual_settings(device=False)
     def flow_picture(
         self,
         image: str | os.PathLike[str] | ByteArray,
@@ -203,7 +203,7 @@ class Preprocessor:
         )
         return self._with_68(made, measured)
 
-    @usual_settings()
+    @usual_settings(device=False)
     def on_flow_image(self, onset: FrameSource, landmarks: LandmarkSource, sample: str = "") -> Landmarks | Landmarks68:
         """Points of an onset frame, in px of the flow image that `pair` computes.
 

@@ -1,5 +1,6 @@
 """Results do not depend on what the calling program has set for its process or thread."""
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier, Thread
@@ -152,6 +153,22 @@ def test_results_do_not_depend_on_the_state_of_the_program(usual, task, state):
         found = task()
     # Matrix products of another thread's making may round in another order; settings change far more.
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_landmarker_may_rely_on_its_default_device():
+    from htnet.preprocess import FlowPreprocessor
+
+    seen = []
+
+    def find(frame, sample=""):
+        seen.append(torch.zeros(1).device.type)
+        return np.asarray(points)
+
+    points = json.loads((SAMPLE / "landmarks.json").read_text("utf-8"))
+    pair = [SAMPLE / "onset.png"], [SAMPLE / "apex.png"]
+    with torch.device("meta"):
+        FlowPreprocessor(landmarks=find)(*pair)
+    assert set(seen) == {"meta"}
 
 
 def test_gradients_are_as_asked():
