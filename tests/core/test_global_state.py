@@ -157,12 +157,13 @@ def test_results_do_not_depend_on_the_state_of_the_program(usual, task, state):
 
 def test_a_landmarker_may_rely_on_its_default_device():
     from htnet.preprocess import FlowPreprocessor
+    from htnet.types import Landmarks
 
     seen = []
 
     def find(frame, sample=""):
         seen.append(torch.zeros(1).device.type)
-        return np.asarray(points)
+        return Landmarks(np.asarray(points), "found")
 
     points = json.loads((SAMPLE / "landmarks.json").read_text("utf-8"))
     pair = [SAMPLE / "onset.png"], [SAMPLE / "apex.png"]
