@@ -73,6 +73,12 @@ def _analyze(args: argparse.Namespace) -> None:
         raise InputError("--always requests a class, --no-emotions none. Give only one of them.")
     if args.no_emotions and args.weights is not None:
         raise InputError(f"--weights {args.weights} recognizes emotions, --no-emotions none. Give only one of them.")
+    if args.camera is None and not args.videos:
+        raise InputError("Give videos or folders of frames, or --camera N.")
+    if args.camera is not None and args.videos:
+        raise InputError("Give videos or --camera N, not both.")
+    checked_fps(args.fps, "--fps")
+    optional(whole()).check("--workers", args.workers)
     job = AnalysisJob(
         as_path(args.out, "--out"),
         DEFAULT_WEIGHTS if args.weights is None else args.weights,
@@ -84,12 +90,6 @@ def _analyze(args: argparse.Namespace) -> None:
         detector=args.detector,
         overwrite=args.overwrite,
     )
-    if args.camera is None and not args.videos:
-        raise InputError("Give videos or folders of frames, or --camera N.")
-    if args.camera is not None and args.videos:
-        raise InputError("Give videos or --camera N, not both.")
-    checked_fps(args.fps, "--fps")
-    optional(whole()).check("--workers", args.workers)
     if args.camera is not None:
         _watch(args, job)
         return

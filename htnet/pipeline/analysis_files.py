@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from htnet import recordings
-from htnet._version import __version__
 from htnet.core.elan import write_elan
 from htnet.core.engines import Engine, LocalEngine, make_engine
 from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
 from htnet.core.events import Event
+from htnet.core.fields import checked_fps, flag
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
 from htnet.core.hints import missing as missing_file
 from htnet.core.limits import read_json, sha256_of
@@ -32,7 +32,8 @@ from htnet.hub.folder import read_config
 from htnet.hub.weights import find_files
 from htnet.models.registry import model_code
 from htnet.pipeline.analysis import Analysis
-from htnet.pipeline.analyzing import Analyzer, Progress
+from htnet.pipeline.analyzing import Analyzer, Progress, refuse_unused_model
+from htnet.pipeline.made_from import differences
 from htnet.pipeline.report import write_report
 from htnet.preprocess import Video, open_video
 from htnet.preprocess.video.readers import PlayerClock, player_clock
@@ -163,6 +164,9 @@ class AnalysisJob:
         device: where the model runs.
         detector: file of the event detector; None for the shipped one.
         overwrite: analyze finished recordings again, and replace files.
+
+    Raises:
+        InputError: a value has another type, or weights or ``always`` are given although ``emotions`` is False.
     """
 
     out: Path
@@ -174,6 +178,14 @@ class AnalysisJob:
     device: str = "cpu"
     detector: str | None = None
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        object.__setattr__(self, "out", as_path(self.out, "out"))
+        for name in ("faces", "overwrite"):
+            flag().check(name, getattr(self, name))
+        object.__setattr__(self, "fps", checked_fps(self.fps))
+        refuse_unused_model(self.emotions, weights=self.weights, always=self.always)
 
     def options(self) -> dict[str, Any]:
         """The settings that change the result."""
@@ -510,46 +522,13 @@ def _finished(files: Sequence[Path], made: Mapping[str, Any], job: AnalysisJob) 
     if known is None:
         check_folder(job.out, [file.name for file in files], overwrite=job.overwrite)
         return None
-    if other := _differences(known, made):
+    if other := differences(known, made):
         verb = "differ" if len(other) > 1 or other[0].endswith("s") else "differs"
         raise OverwriteError(
             f"{files[0]} is finished, but {' and '.join(other)} {verb}. Choose another --out, or analyze it again with "
             "--overwrite (in Python overwrite=True)."
         )
     return Analysis.from_dict(known, str(files[0]))
-
-
-def _differences(known: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
-    """Describe how the inputs of a finished document differ from the current ones; empty if they are the same.
-
-    Args:
-        known: the document.
-        made: what its part "made_from" would be now.
-    """
-    before = known.get("made_from")
-    if not isinstance(before, Mapping) or not isinstance(before.get("options"), Mapping):
-        return ["what it was made from"]
-    old, new = before["options"], made["options"]
-    named = [name for name in new if name not in ("weights", "detector") and name in old and old[name] != new[name]]
-    others = old.keys() ^ new.keys() if old.get("emotions") == new["emotions"] else ()
-    told = {
-        "the recording": any(before.get(name) != made[name] for name in ("size_bytes", "modified_ns")),
-        "the options": bool(others),
-        f"an option ({', '.join(f'{name} was {old[name]}, is {new[name]}' for name in named)})": bool(named),
-        "the weights": "weights" in old
-        and "weights" in new
-        and _content(before, "weights") != _content(made, "weights"),
-        "the detector": _content(before, "detector") != _content(made, "detector"),
-        f"the version of htnet (was {known.get('htnet_version')}, is {__version__})": known.get("htnet_version")
-        != __version__,
-    }
-    return [name for name, differs in told.items() if differs]
-
-
-def _content(made: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The SHA-256 of weights or detector in a part "made_from", without the commit: only the content counts."""
-    said = made.get(name)
-    return {key: value for key, value in said.items() if key != "revision"} if isinstance(said, Mapping) else {}
 
 
 def _document(path: Path) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ import torch
 
 from htnet.core.errors import InputError
 from htnet.core.events import Event
-from htnet.core.fields import checked_fps
+from htnet.core.fields import checked_fps, flag
 from htnet.core.schema import model_part
 from htnet.core.types import DEFAULT_WEIGHTS, Frame, QualityWarning
 from htnet.models import EmotionModel
@@ -70,9 +70,11 @@ class Analyzer:
 
         Raises:
             WeightsError, ModelError: the weights cannot be used; see `Predictor`.
-            InputError: the device cannot be used, or ``detector`` is not callable.
+            InputError: the device cannot be used, ``detector`` is not callable, or a setting of the model is given
+                although ``emotions`` is False.
         """
         _check_detector(detector)
+        refuse_unused_model(emotions, weights=weights, always=always, revision=revision)
         self.detector = load_detector() if detector is None else detector
         self.predictor = Predictor(weights, device=device, always=always, revision=revision) if emotions else None
         self.pictures = pictures
@@ -193,8 +195,8 @@ def analyze(
 
     Raises:
         VideoError: the recording cannot be opened, or none of its frames can be decoded.
-        InputError: its frames have no times, a setting is impossible, or the detector does not return events of the
-            recording.
+        InputError: its frames have no times, a setting is impossible or would have no effect, or the detector does not
+            return events of the recording.
         WeightsError, ModelError: the weights cannot be used.
     """
     _check_call(source, fps, progress, on_event)
@@ -228,6 +230,35 @@ def _check_call(source: object, fps: object, progress: object, on_event: object)
     for name, value in (("progress", progress), ("on_event", on_event)):
         if value is not None and not callable(value):
             raise InputError(f"{name} is {short(value)}; give a function, or None.")
+
+
+def refuse_unused_model(
+    emotions: bool,
+    *,
+    weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+    always: bool = False,
+    revision: str | None = None,
+) -> None:
+    """Refuse settings of a model that is not used.
+
+    Raises:
+        InputError: ``emotions`` or ``always`` is neither True nor False; or emotions are not recognized, and weights
+            other than the default ones, ``always`` or a revision are given.
+    """
+    for name, value in (("emotions", emotions), ("always", always)):
+        flag().check(name, value)
+    if emotions:
+        return
+    given = {
+        "weights": not isinstance(weights, str | PathLike) or os.fspath(weights) != DEFAULT_WEIGHTS,
+        "always": always,
+        "revision": revision is not None,
+    }
+    if named := [name for name, is_given in given.items() if is_given]:
+        raise InputError(
+            f"emotions=False uses no model, so {' and '.join(named)} would have no effect. Leave "
+            f"{'it' if len(named) == 1 else 'them'} out, or leave emotions=False out."
+        )
 
 
 def _check_detector(detector: object) -> None:

@@ -298,6 +298,9 @@ def test_times_that_are_not_those_of_the_frames_are_refused(one_face, times, nam
         ({"on_event": "print"}, "on_event is 'print'; give a function"),
         ({"detector": "a.bin"}, r"load_detector\('a\.bin'\)"),
         ({"detector": 3}, "detector is 3; give a function"),
+        ({"emotions": "no"}, "emotions is 'no'; give True or False"),
+        ({"emotions": False, "weights": "composite"}, r"emotions=False uses no model, so weights would have no effect"),
+        ({"emotions": False, "weights": "composite", "always": True}, "so weights and always would have no effect"),
     ],
 )
 def test_arguments_of_another_kind_are_refused_before_any_work(given, message, monkeypatch):

@@ -566,6 +566,29 @@ def test_what_cannot_be_is_refused_before_any_work(folder, fail):
     assert made == []
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weights": "composite"}, "so weights would have no effect. Leave it out"),
+        ({"always": True}, "so always would have no effect"),
+        ({"always": "yes"}, "always is 'yes'; give True or False"),
+        ({"faces": 1}, "faces is 1; give True or False"),
+        ({"fps": "25"}, "fps is '25'; give a number"),
+        ({"out": None}, "out is None, not a path"),
+    ],
+)
+def test_settings_of_a_job_that_have_no_effect_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        analysis_files.AnalysisJob(**{"out": "out", "emotions": False, **given})
+
+
+def test_the_folder_of_a_job_may_be_a_text(folder):
+    place, _, _ = folder
+    job = analysis_files.AnalysisJob(str(place / "text"), emotions=False)
+    (done,) = analysis_files.analyze_files([str(place / "a.mp4")], job)
+    assert (done.fault, (place / "text" / "a.json").is_file()) == ("", True)
+
+
 @pytest.mark.parametrize("value", [None, 3])
 def test_what_is_no_analysis_is_refused(value, analyzed, tmp_path):
     with pytest.raises(InputError, match="give what htnet.analyze"):
