@@ -329,7 +329,8 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
                 f"sample_weight has the shape {weights.shape}, or weights that are negative, not finite or all 0. Give "
                 f"({len(right)},) weights of 0 or more, one per image."
             )
-        return float(np.average(right, weights=weights))
+        # Relative to the largest one, because the sum of huge weights is infinite, and that of tiny ones is not exact.
+        return float(np.average(right, weights=weights / weights.max()))
 
     def _check_known(self, labels: np.ndarray[Any, Any]) -> None:
         """Refuse classes of a test set that seem to be those of the training under other names."""

@@ -49,6 +49,13 @@ def test_heads_must_be_given(state):
         convert_state(state, heads=4)
 
 
+@pytest.mark.parametrize("given", [{"key": 3}, {"key": ["ema"]}, {"heads": "3"}, {"heads": True}, {"heads": 3.0}])
+def test_options_of_another_type_are_refused(state, given):
+    (name,) = given
+    with pytest.raises(CheckpointError, match=f"{name} is .*; give a .*, or None"):
+        convert_state(state, **{"heads": 3, **given})
+
+
 def test_ststnet_converts():
     model = create_model("ststnet").eval()
     model.bn1.running_mean.uniform_()

@@ -233,6 +233,8 @@ def test_the_score_is_the_accuracy(data):
     assert classifier.score(images, labels) == right.mean()
     weights = np.arange(24) + 1
     assert classifier.score(images, labels, weights) == pytest.approx((right * weights).sum() / weights.sum())
+    for scale in (1e308, 5e-324):  # their sum is infinite, or not exact
+        assert classifier.score(images, labels, np.full(24, scale)) == pytest.approx(right.mean())
     absent = np.where(np.arange(24) < 20, "d", labels)  # a class that the training lacked
     assert classifier.score(images, absent) == right[20:].sum() / 24
     for other, message in (

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from htnet.core.errors import CheckpointError, ModelError
+from htnet.core.fields import optional, text, whole
 from htnet.core.paths import as_path
 from htnet.models.base import EmotionModel
 from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
@@ -55,6 +56,8 @@ def _converted(
     content: Any, heads: int | None, key: str | None, labels: Sequence[str] | None
 ) -> tuple[EmotionModel, str]:
     """The model, and a text that states the source of its class names, and what was assumed."""
+    optional(text()).check("key", key, CheckpointError)
+    heads = optional(whole()).check("heads", heads, CheckpointError)
     clean = find_state(content, marks(), key)
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
