@@ -21,7 +21,9 @@ def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None)
             but no sample has frames.
     """
     if manifest is not None:
-        refuse_depth(args.bit_depth, manifest)
+        from htnet.data.reader import refuse_unused_depth
+
+        refuse_unused_depth(args.bit_depth, manifest)
     text = "yunet" if args.landmarks is None else str(args.landmarks)
     if manifest is not None and args.landmarks is not None:
         refuse_detector(text, manifest)
@@ -48,19 +50,6 @@ def refuse_detector(text: str, manifest: Manifest) -> None:
         raise InputError(
             f"--landmarks {text} detects faces in frames, but each of the {len(manifest)} samples has an existing flow "
             "image. Leave --landmarks out, or give a .csv or .json file of points."
-        )
-
-
-def refuse_depth(bit_depth: int | None, manifest: Manifest) -> None:
-    """Refuse a bit depth if no sample has frames that are read.
-
-    Raises:
-        InputError: ``bit_depth`` is given, but each sample has an existing flow image.
-    """
-    if bit_depth is not None and all(s.flow is not None and s.clip is None for s in manifest):
-        raise InputError(
-            f"--bit-depth {bit_depth} is for 16-bit frames, but each of the {len(manifest)} samples has an existing "
-            "flow image, which is read as it is. Leave --bit-depth out."
         )
 
 

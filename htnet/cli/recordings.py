@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import filecmp
 import os
 import sys
 from collections.abc import Iterable
@@ -69,8 +70,12 @@ def _evaluate(args: argparse.Namespace) -> None:
     truth = _truth(args).with_rate(args.fps)
     classes = None if args.classes is None else tuple(name.strip().casefold() for name in args.classes.split(","))
     found = read_events(args.predictions)
-    if any(os.path.samefile(entry.file, args.truth) for entry in found.found):
-        raise InputError(f"{args.truth} contains the true events and is among the predictions. Give the predictions.")
+    for file in dict.fromkeys(entry.file for entry in found.found):
+        if _are_same(str(file), args.truth):
+            what = "" if os.path.samefile(file, args.truth) else f" {file} is a copy of it, byte for byte."
+            raise InputError(
+                f"{args.truth} contains the true events and is among the predictions.{what} Give the predictions."
+            )
     answers = found.of(truth.recordings, args.first_frame)
     scores = evaluate_spotting(truth.recordings, answers, iou=args.iou, unit=args.unit, classes=classes)
     if not args.json:
@@ -81,6 +86,13 @@ def _evaluate(args: argparse.Namespace) -> None:
         answer(args, scores.to_dict())
         return
     show_scores(scores)
+
+
+def _are_same(one: str, other: str) -> bool:
+    """Whether two files are one file, or have equal bytes; folders are not compared."""
+    if not os.path.isfile(other):
+        return False
+    return os.path.samefile(one, other) or filecmp.cmp(one, other, shallow=False)
 
 
 def _truth(args: argparse.Namespace) -> RecordingSet:

@@ -17,7 +17,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.data.layouts import open_data
 from htnet.data.manifest import Manifest
 from htnet.data.prepared import resolve_spec
-from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs
+from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs, refuse_unused_depth
 from htnet.preprocess import Landmarker
 
 
@@ -59,9 +59,11 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
         Raises:
             ManifestError: the data cannot be read, only some of the samples have labels, or motion is requested and a
                 sample has no clip.
-            InputError: ``extras`` contains an unknown name.
+            InputError: ``extras`` contains an unknown name, or ``bit_depth`` is given although all samples have flow
+                images.
         """
         self.manifest = data if isinstance(data, Manifest) else open_data(data)
+        refuse_unused_depth(bit_depth, self.manifest)
         self.spec = resolve_spec(self.manifest, spec or PreprocessSpec(layout="whole"))
         self.classes = self.manifest.classes
         self.extras = tuple(extras)

@@ -23,6 +23,7 @@ from htnet.core.errors import (
     about_sample,
     refuse_unknown,
 )
+from htnet.core.hints import how
 from htnet.core.identity import differ, shared
 from htnet.core.paths import as_path
 from htnet.core.types import (
@@ -54,6 +55,20 @@ from htnet.preprocess import (
 from htnet.preprocess.depth import check_bit_depth
 from htnet.preprocess.landmarks import finds_68, landmarks_68
 from htnet.preprocess.landmarks.base import found_by
+
+
+def refuse_unused_depth(bit_depth: int | None, manifest: Manifest) -> None:
+    """Refuse a bit depth if no sample has frames that are read.
+
+    Raises:
+        InputError: ``bit_depth`` is given, but each sample has an existing flow image.
+    """
+    if bit_depth is not None and len(manifest) and all(s.flow is not None and s.clip is None for s in manifest):
+        raise InputError(
+            f"{how(f'--bit-depth {bit_depth}', f'bit_depth={bit_depth}')} is for 16-bit frames, but each of the "
+            f"{len(manifest)} samples has an existing flow image, which is read as it is. Leave "
+            f"{how('--bit-depth', 'bit_depth')} out."
+        )
 
 
 class SampleReader:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from htnet.core.emotions import KNOWN_EMOTIONS
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event, events_by_name
 from htnet.core.fields import one_of
@@ -272,7 +273,9 @@ def evaluate_spotting(
     Raises:
         InputError: ``truth`` or ``predicted`` has another form, there are no recordings, a name occurs twice or is
             unknown, a predicted event ends after the recording (if frames are compared and counted from 0), two
-            subjects differ only in spelling, or times are needed but not known.
+            subjects differ only in spelling, times are needed but not known, or ``classes`` has a name that is no
+            emotion of these events and no usual one, or would have no effect because no emotion is annotated, or none
+            predicted.
     """
     resamples, seed = check_draws(resamples, seed)
     recordings = recording_tuple(truth, "truth")
@@ -284,6 +287,8 @@ def evaluate_spotting(
     given = events_by_name(predicted, "predicted")
     _check_names(recordings, given)
     answers = {recording.name: given.get(recording.name, ()) for recording in recordings}
+    if classes is not None:
+        _check_classes(classes, recordings, answers)
     for recording in recordings:
         if unit == "frames" and recording.numbers is None:  # milliseconds compare predictions at another frame rate
             refuse_beyond(answers[recording.name], recording.frames, f"The prediction for {recording.name!r}")
@@ -348,6 +353,31 @@ def evaluate_spotting(
         "subjects" if by_subject else "recordings",
         _warnings(recordings, given),
     )
+
+
+def _check_classes(
+    classes: Sequence[str], recordings: Sequence[Recording], answers: Mapping[str, Sequence[Event]]
+) -> None:
+    """Refuse classes without effect, and a name that is probably misspelled: it would lower all scores.
+
+    Raises:
+        InputError: see `evaluate_spotting`. An emotion that only occurs in other recordings is allowed if it is one of
+            `KNOWN_EMOTIONS`.
+    """
+    annotated = {e.label for r in recordings for e in r.events if e.label and e.kind in EXPRESSION_KINDS}
+    predicted = [event for events in answers.values() for event in events if event.kind in EXPRESSION_KINDS]
+    named = {event.emotion for event in predicted if event.emotion}
+    lacking = "true" if not annotated else "predicted" if predicted and not named else ""
+    if lacking:
+        raise InputError(
+            f"classes is {', '.join(classes)}, but no {lacking} micro- or macro-expression has an emotion, so "
+            "recognition cannot be scored. Add the emotions, or leave classes out."
+        )
+    known = {_key(name) for name in annotated | named} | KNOWN_EMOTIONS
+    if unknown := next((name for name in classes if _key(name) not in known), None):
+        raise InputError(
+            f"classes has {unknown!r}, but no event has this emotion. {did_you_mean(unknown, sorted(annotated))}"
+        )
 
 
 def _key(name: str) -> str:

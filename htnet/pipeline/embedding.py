@@ -16,6 +16,7 @@ from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar
 from htnet.core.types import DEFAULT_WEIGHTS, FloatArray
 from htnet.data import Manifest, Sample, open_data
+from htnet.data.reader import refuse_unused_depth
 from htnet.models import EmotionModel
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import Landmarker
@@ -112,11 +113,12 @@ def embed(
         progress: show a progress bar on terminals.
 
     Raises:
-        InputError: there are no samples, or none can be read.
+        InputError: there are no samples, none can be read, or ``bit_depth`` is given although all have flow images.
         SpecError: the flow images were not made in the way that the weights were trained with.
         HtnetError: a sample cannot be read; the message names it.
     """
     manifest = data if isinstance(data, Manifest) else open_data(data)
+    refuse_unused_depth(bit_depth, manifest)
     predictor = Predictor(weights, landmarks=landmarks, device=device, dtype=dtype, bit_depth=bit_depth)
     errors: list[tuple[str, str]] = []
 

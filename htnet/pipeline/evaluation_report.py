@@ -15,7 +15,7 @@ from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.identity import is_named
-from htnet.core.paths import as_path
+from htnet.core.paths import as_path, real_path
 from htnet.core.schema import Warned
 from htnet.core.types import QualityWarning
 from htnet.core.words import counted, people_counted
@@ -67,8 +67,8 @@ def report(
     Raises:
         RunError: a folder does not hold a finished evaluation, or its files do not belong together.
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: the name has another ending, the file cannot be written, ``worst`` is negative, or the data lack
-            samples of the run.
+        InputError: a run is given twice, the name has another ending, the file cannot be written, ``worst`` is
+            negative, or the data lack samples of the run.
         ManifestError: the data cannot be read.
     """
     several: Iterable[str | PathLike[str]] = (
@@ -78,6 +78,12 @@ def report(
     if not folders:
         raise InputError("No run was given. Give the folder of a run.")
     whole(0).check("worst", worst)
+    seen: dict[str, Path] = {}
+    for folder in folders:
+        place = real_path(folder.parent if folder.name == _SUMMARY else folder)
+        if (other := seen.setdefault(place, folder)) is not folder:
+            said = "is given twice" if other == folder else f"and {folder} are the same run"
+            raise InputError(f"{other} {said}: it would be compared with itself. Give each run once.")
     first = folders[0]
     path = check_name((first.parent if first.name == _SUMMARY else first) / "report.html" if out is None else out)
     check_outputs(path, overwrite=overwrite)

@@ -14,6 +14,7 @@ import torch
 
 from htnet.core.errors import InputError, ManifestError
 from htnet.core.files import check_folder
+from htnet.core.hints import how
 from htnet.core.identity import is_named
 from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar
@@ -21,6 +22,7 @@ from htnet.core.schema import document, model_part, to_json
 from htnet.core.types import DEFAULT_WEIGHTS, Float64Array, QualityWarning
 from htnet.core.words import counted, listed
 from htnet.data import Manifest, open_data
+from htnet.data.reader import refuse_unused_depth
 from htnet.evaluation.bootstrap import RESAMPLES, check_draws, interval, resampled_confusions, why_no_draws
 from htnet.evaluation.calibration import expected_calibration_error, log_loss
 from htnet.evaluation.metrics import Scores, score, uar_of_each, uf1_of_each
@@ -235,8 +237,9 @@ def evaluate(
         progress: show a progress bar on terminals.
 
     Raises:
-        InputError: weights were trained on people of the samples and ``allow_trained`` is not given, or the two weights
-            have different classes.
+        InputError: weights were trained on people of the samples and ``allow_trained`` is not given, the two weights
+            have different classes or are the same weights, or ``bit_depth`` is given although all samples have flow
+            images.
         ManifestError: samples have no label, or a label that is not a class of the weights.
         SpecError: the flow images were not made in the way that the weights were trained with.
         HtnetError: a sample cannot be read; the message names it.
@@ -244,6 +247,7 @@ def evaluate(
     resamples, seed = check_draws(resamples, seed)
     manifest = data if isinstance(data, Manifest) else open_data(data)
     manifest.labels()  # raises an error if a sample has none
+    refuse_unused_depth(bit_depth, manifest)
 
     def load(which: str | PathLike[str] | EmotionModel) -> Predictor:
         found = Predictor(which, landmarks=landmarks, device=device, dtype=dtype, bit_depth=bit_depth, always=True)
@@ -258,6 +262,13 @@ def evaluate(
         raise InputError(
             f"{predictor.name} predicts {', '.join(classes)}, {other.name} {', '.join(other.model.labels)}. Only "
             "weights with the same classes can be compared. Choose others."
+        )
+    if other is not None and _are_same(predictor.model, other.model):
+        twice = f"{predictor.name} is given twice"
+        both = twice if predictor.name == other.name else f"{predictor.name} and {other.name} are the same weights"
+        raise InputError(
+            f"The weights would be compared with themselves: {both}. Give other weights as "
+            f"{how('--against', 'against')}, or leave it out."
         )
     if unknown := sorted({str(sample.label) for sample in manifest} - set(classes)):
         names = listed([s.sample for s in manifest if s.label in unknown])
@@ -277,6 +288,21 @@ def evaluate(
     truth = np.array([number[str(sample.label)] for sample in manifest])
     answers = ask(predictor)
     return WeightsScores(manifest, classes, truth, answers, None if other is None else ask(other), resamples, seed)
+
+
+def _are_same(one: EmotionModel, other: EmotionModel) -> bool:
+    """Whether two models compute the same probabilities from the same frames: all that defines them is equal."""
+    if one is other:
+        return True
+    described = [
+        (type(model), model.config, model.labels, model.temperature, model.preprocess_spec) for model in (one, other)
+    ]
+    states = one.state_dict(), other.state_dict()
+    return (
+        described[0] == described[1]
+        and states[0].keys() == states[1].keys()
+        and all(torch.equal(values, states[1][name]) for name, values in states[0].items())
+    )
 
 
 def score_table(found: WeightsScores) -> list[str]:

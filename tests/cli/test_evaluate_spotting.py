@@ -51,6 +51,26 @@ def test_emotions_and_apexes(files, tmp_path, capsys):
     assert "micro: median apex error 1 frames (33 ms), 100% within 80 ms" in said
 
 
+def test_a_copy_of_the_truth_is_refused(files, tmp_path, fail):
+    (tmp_path / "copy.csv").write_text(TRUTH)
+    said = fail("evaluate-spotting", files[0], f"--predictions={tmp_path / 'copy.csv'}")
+    assert "copy.csv is a copy of it, byte for byte. Give the predictions" in said
+
+
+def test_classes_that_no_event_has_are_refused(files, tmp_path, fail, succeed):
+    event = {"kind": "micro", "onset_frame": 411, "apex_frame": 418, "offset_frame": 423, "prediction": "surprise"}
+    (tmp_path / "p.json").write_text(json.dumps({"sample": "anna_1", "events": [event]}))
+    words = ["evaluate-spotting", files[0], f"--predictions={tmp_path / 'p.json'}"]
+    said = fail(*words, "--classes=surprize,positive")
+    assert "classes has 'surprize', but no event has this emotion. Did you mean 'surprise'?" in said
+    assert "F1 of recognition 0.500" in succeed(*words, "--classes=surprise,fear"), "fear may occur in other recordings"
+    said = fail("evaluate-spotting", *files, "--classes=surprise")
+    assert "no predicted micro- or macro-expression has an emotion" in said
+    (tmp_path / "plain.csv").write_text("recording,kind,onset,offset\nanna_1,micro,411,423\n")
+    said = fail(words[0], f"--truth={tmp_path / 'plain.csv'}", words[2], "--classes=surprise")
+    assert "no true micro- or macro-expression has an emotion" in said
+
+
 def test_json_is_as_the_schema_says(files, capsys):
     jsonschema = pytest.importorskip("jsonschema", reason="part of the extra dev")
     assert main(["evaluate-spotting", *files, "--json", "--iou=2/3", "--unit=ms"]) == 0

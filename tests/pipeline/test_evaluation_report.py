@@ -20,7 +20,7 @@ from htnet.data.reader import SampleReader
 from htnet.evaluation import SampleResult, read_run
 from htnet.evaluation.curves import read_curves
 from htnet.pipeline import evaluate
-from htnet.pipeline.evaluation_report import evaluation_report_text
+from htnet.pipeline.evaluation_report import evaluation_report_text, report
 from htnet.pipeline.worst_samples import Pictures, worst_samples
 from tests.support.flows import CLASSES, write_flow_set
 from tests.support.pairs import QUICK, pair_manifest
@@ -460,6 +460,15 @@ def test_several_runs_are_compared_over_the_same_people(made, tmp_path, capsys):
     assert compared[4][-1] == "-"
     assert "missing where samples or classes are not the same" in out.read_text()
     assert first.difference("last", first, "last")["uf1"] == (0.0, 0.0, 0.0)
+
+
+def test_a_run_is_not_compared_with_itself(run, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(run)
+    for other in (run, run / "summary.json", tmp_path / "link"):
+        with pytest.raises(InputError, match="would be compared with itself. Give each run once"):
+            report([run, other], tmp_path / "r.html")
+    assert cli.main(["report", str(run), str(run)]) == 2
+    assert f"{run} is given twice" in capsys.readouterr().err
 
 
 def test_files_are_not_overwritten_and_names_are_checked(run):

@@ -12,11 +12,11 @@ import htnet
 from htnet.core.errors import InputError, ManifestError, OverwriteError
 from htnet.core.identity import TrainedPeople
 from htnet.core.types import EMOTIONS
-from htnet.data import Manifest
+from htnet.data import Manifest, MicroExpressionDataset
 from htnet.evaluation.bootstrap import resampled_confusions
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.pipeline import evaluate
+from htnet.pipeline import embed, evaluate
 from htnet.pipeline.scoring import score_table
 from tests.support.flows import write_flow_set
 
@@ -85,9 +85,31 @@ def test_the_difference_draws_the_same_people_for_both(data, compared):
     # Two samples of 300 draws.
     assert found["interval"] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
     assert found["better"] == pytest.approx(np.mean(np.array(drawn) > 0), abs=0.12)
-    same = evaluate(data, fresh(1), against=fresh(1), resamples=50)
+    colder = fresh(1)
+    colder.temperature = 2.0
+    same = evaluate(data, fresh(1), against=colder, resamples=50)
     assert same.difference()["uf1"] == {"value": 0.0, "interval": [0.0, 0.0], "better": 0.0}
     assert same.to_dict()["against"]["same_answers"] == 1.0
+
+
+def test_weights_are_not_compared_with_themselves(data, fail, tmp_path):
+    with pytest.raises(InputError, match="htnet_tiny is given twice.*Give other weights as against"):
+        evaluate(data, fresh(1), against=fresh(1))
+    one, two = (save_pretrained(fresh(1), tmp_path / name, people=TrainedPeople()) for name in ("one", "two"))
+    (tmp_path / "link").symlink_to(one)
+    for name in (two, tmp_path / "link"):
+        said = fail("evaluate", "--data", data.source, "--weights", one, "--against", name)
+        assert f"compared with themselves: {one} and {name} are the same weights" in said
+        assert "as --against" in said
+    other = fresh(1)
+    other.labels = tuple(reversed(other.labels))
+    assert evaluate(data, fresh(1), against=other, resamples=10).difference() is not None
+
+
+def test_a_bit_depth_for_flow_images_is_refused(data):
+    for call in (evaluate, embed, MicroExpressionDataset):
+        with pytest.raises(InputError, match="bit_depth=12 is for 16-bit frames, but each of the 40 samples"):
+            call(data, bit_depth=12)
 
 
 def test_one_person_has_no_intervals(data):
