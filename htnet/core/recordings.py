@@ -108,6 +108,17 @@ def refuse_beyond(events: Iterable[Event], frames: int | None, what: str) -> Non
         )
 
 
+def off_the_rate(time: float, expected: float, fps: float) -> bool:
+    """Whether a time is not that of its frame at a constant rate: by more than 2 % and two frames.
+
+    Args:
+        time: s.
+        expected: time of the frame at the rate, s.
+        fps: the rate.
+    """
+    return abs(time - expected) > 0.02 * expected + 2 / fps
+
+
 def recording_tuple(recordings: object, what: str) -> tuple[Recording, ...]:
     """The recordings that a user gave, as a tuple.
 

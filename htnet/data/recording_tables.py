@@ -18,7 +18,7 @@ from htnet.core.facs import UnitPrediction
 from htnet.core.hints import hint, how, missing
 from htnet.core.megc import FIRST_FRAME, FORMS, TYPES
 from htnet.core.paths import as_path
-from htnet.core.recordings import TABLE_COLUMNS, Recording
+from htnet.core.recordings import TABLE_COLUMNS, Recording, off_the_rate
 from htnet.core.words import counted
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.manifest import COLUMNS as MANIFEST_COLUMNS
@@ -353,7 +353,7 @@ def _drift(event: Event, fps: float | None, where: str) -> list[tuple[float, str
         said = f"{name} is {time:g} s, but frame {frame} at {rate} per second is at {expected:g} s."
         if time > _OTHER_UNIT * expected + 60:
             raise ManifestError(f"{where}: {said} Give times in seconds from the start of the recording.")
-        if fps and abs(time - expected) > 0.02 * expected + 2 / fps:
+        if fps and off_the_rate(time, expected, fps):
             found.append((abs(time - expected), f"{where}: {said}"))
     return found
 

@@ -22,7 +22,7 @@ from htnet.core.errors import InputError, did_you_mean
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event, events_by_name
 from htnet.core.fields import one_of
 from htnet.core.identity import check_groups, is_named
-from htnet.core.recordings import Recording, recording_tuple, refuse_beyond
+from htnet.core.recordings import Recording, off_the_rate, recording_tuple, refuse_beyond
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
 from htnet.evaluation.bootstrap import RESAMPLES, check_draws, draw_groups, interval
@@ -273,7 +273,7 @@ def evaluate_spotting(
     Raises:
         InputError: ``truth`` or ``predicted`` has another form, there are no recordings, a name occurs twice or is
             unknown, a predicted event ends after the recording (if frames are compared and counted from 0), two
-            subjects differ only in spelling, times are needed but not known, or ``classes`` has a name that is no
+            subjects differ only in spelling, times are needed but not known (no rate, or a variable one), or ``classes`` has a name that is no
             emotion of these events and no usual one, or would have no effect because no emotion is annotated, or none
             predicted.
     """
@@ -436,19 +436,41 @@ def _span(recording: Recording, event: Event, unit: str) -> Span:
         return event.onset, event.offset
     times = [_ms(recording, frame, time) for frame, time in ((event.onset, event.start), (event.offset, event.end))]
     if None in times:
+        said = f"An event of {recording.name!r} (frames {event.onset} to {event.offset}) has no time, and the recording"
+        if recording.fps is None:
+            raise InputError(
+                f"{said} has no frame rate, so it cannot be compared in milliseconds. Give the frames per second, or "
+                "compare in frames."
+            )
         raise InputError(
-            f"An event of {recording.name!r} has no time, and the recording has no frame rate, so it cannot be "
-            "compared in milliseconds. Give the frames per second, or compare in frames."
+            f"{said} has a variable frame rate: its other times are not frame number / {recording.fps:g}. So it cannot "
+            "be compared in milliseconds. Give all times (start, peak, end), or compare in frames."
         )
     return math.floor(times[0] + 0.5), math.floor(times[1] + 0.5)  # type: ignore[operator]
 
 
 def _ms(recording: Recording, frame: int | None, time: float | None) -> float | None:
-    """Time of a frame, ms; computed from the frame rate if it is not given."""
+    """Time of a frame, ms; computed from the frame rate if it is not given.
+
+    None if the rate is unknown, or variable as the times of the true events show.
+    """
     if frame is None:
         return None
-    found = recording.seconds(frame) if time is None else time
+    found = time
+    if time is None and not _varies(recording):
+        found = recording.seconds(frame)
     return None if found is None else found * 1000
+
+
+def _varies(recording: Recording) -> bool:
+    """Whether times of the true events are not those of their frames at the recording's rate."""
+    for event in recording.events:
+        for frame, time in ((event.onset, event.start), (event.apex, event.peak), (event.offset, event.end)):
+            if frame is None or time is None or (expected := recording.seconds(frame)) is None:
+                continue
+            if off_the_rate(time, expected, recording.fps or 1):
+                return True
+    return False
 
 
 def _apexes(pairs: Iterable[_Pair]) -> ApexErrors:

@@ -187,6 +187,18 @@ def test_milliseconds_compare_what_was_seen_at_two_rates():
         evaluate_spotting([truth], {}, unit="second")
 
 
+def test_times_of_a_variable_rate_are_not_computed_from_its_mean():
+    """At 30, then 15 frames per second, the mean rate puts frame 20 half a second too late."""
+    true = event("micro", 20, 40, 30, start=0.667, peak=1.067, end=1.733)
+    truth = Recording("r", (true,), fps=17.06, frames=120)
+    untimed = micro(20, 40, 30)
+    found = evaluate_spotting([truth], {"r": [untimed]}).micro
+    assert (counts(found), found.apex.frames, found.apex.ms) == ((1, 0, 0), (0,), ())
+    with pytest.raises(InputError, match=r"\(frames 20 to 40\) has no time, and the recording has a variable frame rate"):
+        evaluate_spotting([truth], {"r": [untimed]}, unit="ms")
+    assert counts(evaluate_spotting([truth], {"r": [true]}, unit="ms").micro) == (1, 0, 0)
+
+
 def test_apexes_within_two_frames_of_25_a_second_are_near():
     truth = Recording("r", tuple(micro(100 * k, 100 * k + 9, 100 * k + 4) for k in range(6)), fps=25)
     found = [micro(100 * k, 100 * k + 9, 100 * k + 4 + k) for k in range(5)] + [micro(500, 509)]
