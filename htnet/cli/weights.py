@@ -60,7 +60,9 @@ def add_commands(add: AddCommand) -> None:
         metavar="DIR",
         help="with --all: folder that contains the weights folders, each under its name (default: weights)",
     )
-    command.add_argument("--private", action="store_true", help="create new repositories as private")
+    command.add_argument(
+        "--private", action="store_true", help="into private repositories only; new ones are created as private"
+    )
     command.add_argument("--dry-run", action="store_true", help="print what would be uploaded, but upload nothing")
 
     command = add("list", _list, "list models and pretrained weights", "htnet list 'synthetic*'")
@@ -127,7 +129,7 @@ def _push(args: argparse.Namespace) -> None:
         if args.json:
             answer_done(args, uploads=[plan.to_dict()])
         return
-    commit = push_to_hub(args.folder, args.repository, private=args.private)
+    commit = push_to_hub(args.folder, args.repository, private=args.private or None)
     print(f"published as {args.repository}, commit {commit}")
     if args.json:
         answer_done(args, repository=args.repository, commit=commit)
@@ -139,7 +141,7 @@ def _push_all(args: argparse.Namespace) -> None:
 
     if args.folder is not None:
         raise InputError(f"--all publishes all registered weights; leave {args.folder} out.")
-    plans = plan_all(args.trained or "weights")
+    plans = plan_all("weights" if args.trained is None else args.trained)
     here = {name: plan for name, plan in plans.items() if plan is not None}
     absent = [name for name, plan in plans.items() if plan is None]
     commits: dict[str, str] = {}
@@ -147,7 +149,7 @@ def _push_all(args: argparse.Namespace) -> None:
         print("\n".join(["nothing is uploaded; this would be:", *(line for p in here.values() for line in p.lines())]))
     else:
         for name, plan in here.items():
-            commits[name] = str(carry_out(plan, private=args.private).oid)
+            commits[name] = str(carry_out(plan, private=args.private or None).oid)
             print(f"published as {plan.repo_id}, commit {commits[name]}")
     for name in absent:
         spec = find_pretrained(name)

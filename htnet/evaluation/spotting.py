@@ -273,9 +273,9 @@ def evaluate_spotting(
     Raises:
         InputError: ``truth`` or ``predicted`` has another form, there are no recordings, a name occurs twice or is
             unknown, a predicted event ends after the recording (if frames are compared and counted from 0), two
-            subjects differ only in spelling, times are needed but not known (no rate, or a variable one), or ``classes`` has a name that is no
-            emotion of these events and no usual one, or would have no effect because no emotion is annotated, or none
-            predicted.
+            subjects differ only in spelling, times are needed but not known (no rate, or a variable one), or
+            ``classes`` has a name that is no emotion of these events and no usual one, or would have no effect because
+            no emotion is annotated, or none predicted.
     """
     resamples, seed = check_draws(resamples, seed)
     recordings = recording_tuple(truth, "truth")

@@ -7,7 +7,9 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from htnet.core.deprecated import renamed_arguments
-from htnet.core.errors import WeightsError, cause
+from htnet.core.errors import InputError, WeightsError, cause
+from htnet.core.fields import flag, optional
+from htnet.core.hints import how
 from htnet.core.lazy import loading
 from htnet.hub.plan import PushPlan, plan_all, plan_push
 from htnet.hub.registry import NAMESPACE_VARIABLE
@@ -37,7 +39,8 @@ def push_to_hub(
     Args:
         folder: weights folder written by `save_pretrained`; it is loaded first, so damaged weights are never published.
         repo_id: ``owner/repo``, or a registered name, which resolves to its repository.
-        private: make a new repository private.
+        private: True for a private repository, False for a public one; an existing repository must be so already. None
+            for what its owner has set for new repositories.
         token: Hub token with the right to write.
         commit_message: message of the commit.
         branch: where to commit; created if needed.
@@ -48,7 +51,9 @@ def push_to_hub(
 
     Raises:
         UnknownWeightsError: ``repo_id`` is neither a repository nor a registered name.
-        WeightsError: the folder is incomplete, or the Hub refused the upload or cannot be reached.
+        WeightsError: the folder is incomplete, the repository exists and is not ``private`` as asked, or the Hub
+            refused the upload or cannot be reached.
+        InputError: a value has another type, or the message or the branch is empty.
     """
     commit = publish(
         folder,
@@ -76,7 +81,7 @@ def push_all(
 
     Args:
         trained: folder of trained weights, in which the folder of each has its name.
-        private: make new repositories private.
+        private: see `push_to_hub`.
         token: Hub token with the right to write.
         commit_message: message of the commits.
 
@@ -124,6 +129,11 @@ def carry_out(
     create_pr: bool | None = None,
 ) -> CommitInfo:
     """Upload the files of a plan in one commit; for arguments and errors see `push_to_hub`."""
+    for name, value in (("private", private), ("create_pr", create_pr)):
+        optional(flag()).check(name, value)
+    for name, text in (("commit_message", commit_message), ("branch", branch)):
+        if not (isinstance(text, str) and text.strip()) and (name, text) != ("branch", None):
+            raise InputError(f"{name} is {text!r}; give a text that is not empty, or leave it out.")
     with loading():
         from huggingface_hub import CommitOperationAdd, HfApi
         from huggingface_hub.errors import HfHubHTTPError
@@ -131,6 +141,13 @@ def carry_out(
     api, repo_id = HfApi(token=token), plan.repo_id
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
+        if private is not None and bool(api.model_info(repo_id).private) != private:
+            kinds = ("public", "private") if private else ("private", "public")
+            raise WeightsError(
+                f"{repo_id} exists and is {kinds[0]}, so it was not published as {kinds[1]}; nothing was uploaded. "
+                f"Change the visibility of the repository on the Hub, leave {how('--private', 'private')} out, or "
+                "choose another repository."
+            )
         if branch is not None:
             api.create_branch(repo_id, branch=branch, exist_ok=True)
         return api.create_commit(
@@ -145,6 +162,8 @@ def carry_out(
             revision=branch,
             create_pr=create_pr,
         )
+    except WeightsError:
+        raise
     except HfHubHTTPError as error:
         raise WeightsError(
             f"The Hub refused {repo_id}: {refused(error)}. Log in (hf auth login), set HF_TOKEN or give "

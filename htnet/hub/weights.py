@@ -208,8 +208,10 @@ def refuse_file(name: str | PathLike[str]) -> None:
     )
 
 
-def is_repo_id(name: str) -> bool:
-    """Whether a text can be the ``owner/repo`` of a Hub repository; paths such as ``./weights`` cannot."""
+def is_repo_id(name: object) -> bool:
+    """Whether a value can be the ``owner/repo`` of a Hub repository; paths such as ``./weights`` cannot."""
+    if not isinstance(name, str):
+        return False
     with loading():
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import validate_repo_id

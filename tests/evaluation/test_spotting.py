@@ -194,7 +194,9 @@ def test_times_of_a_variable_rate_are_not_computed_from_its_mean():
     untimed = micro(20, 40, 30)
     found = evaluate_spotting([truth], {"r": [untimed]}).micro
     assert (counts(found), found.apex.frames, found.apex.ms) == ((1, 0, 0), (0,), ())
-    with pytest.raises(InputError, match=r"\(frames 20 to 40\) has no time, and the recording has a variable frame rate"):
+    with pytest.raises(
+        InputError, match=r"\(frames 20 to 40\) has no time, and the recording has a variable frame rate"
+    ):
         evaluate_spotting([truth], {"r": [untimed]}, unit="ms")
     assert counts(evaluate_spotting([truth], {"r": [true]}, unit="ms").micro) == (1, 0, 0)
 

@@ -86,6 +86,26 @@ def test_what_goes_with_all_and_what_does_not(fail):
     assert "with --trained" in fail("push", "mine", "lab/mine", "--trained", "w")
 
 
+def test_an_empty_folder_of_trained_weights_is_refused(owner, fail):
+    assert "trained is empty" in fail("push", "--all", "--trained", "", "--dry-run")
+
+
+def test_without_private_the_owner_decides(owner, tmp_path, succeed, fail, monkeypatch):
+    """An organization may have chosen that new repositories are private."""
+    folder, asked = save_pretrained(tiny_model(), tmp_path / "mine"), []
+    create = HfApi.create_repo
+
+    def noting(self, repo_id, *, private=None, **options):
+        asked.append(private)
+        return create(self, repo_id, private=private, **options)
+
+    monkeypatch.setattr(HfApi, "create_repo", noting)
+    succeed("push", folder, "lab/mine")
+    assert "lab/mine exists and is public" in fail("push", folder, "lab/mine", "--private")
+    assert "leave --private out" in fail("push", folder, "lab/mine", "--private")
+    assert asked == [None, True, True]
+
+
 @pytest.mark.slow
 def test_one_command_publishes_all_and_each_loads_by_its_name(hub, owner, tmp_path, succeed, monkeypatch):
     """All that the repository has and what was trained for the other entries; loaded from nothing but the Hub."""

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import HtnetError, ModelError, UnknownWeightsError, WeightsError, WeightsNotPublishedError
+from htnet.core.errors import (
+    HtnetError,
+    InputError,
+    ModelError,
+    UnknownWeightsError,
+    WeightsError,
+    WeightsNotPublishedError,
+)
 from htnet.hub import find_pretrained, list_pretrained, push_to_hub, read_config, save_pretrained
 from tests.support.pairs import tiny_model
 
@@ -168,6 +175,34 @@ def test_push_makes_the_repository_and_leaves_the_rest_at_home(hub, folder, tmp_
     assert not {".training.pt", "notes.txt"} & set(names)
 
 
+@pytest.mark.parametrize("private", [True, False])
+def test_an_existing_repository_of_the_other_visibility_is_refused(hub, folder, private):
+    hub.add_repo("tester/there", {"README.md": b"old"}, private=not private)
+    before = len(hub.requests)
+    said = "exists and is public, so it was not published as private" if private else "exists and is private"
+    with pytest.raises(WeightsError, match=f"tester/there {said}.*nothing was uploaded"):
+        push_to_hub(folder, "tester/there", private=private, token=hub.token)
+    assert not [path for _, path in hub.requests[before:] if "commit" in path or "preupload" in path]
+    push_to_hub(folder, "tester/there", token=hub.token)
+    push_to_hub(folder, "tester/there", private=not private, token=hub.token)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"private": "no"}, "private is 'no'; give True or False, or None"),
+        ({"create_pr": 1}, "create_pr is 1; give True or False, or None"),
+        ({"branch": ""}, "branch is ''; give a text"),
+        ({"commit_message": ""}, "commit_message is ''; give a text"),
+        ({"commit_message": None}, "commit_message is None; give a text"),
+    ],
+)
+def test_options_of_a_push_that_cannot_be_are_refused(hub, folder, given, message):
+    with pytest.raises(InputError, match=message):
+        push_to_hub(folder, "tester/mine", token=hub.token, **given)
+    assert hub.requests == []
+
+
 def test_nothing_broken_is_pushed(hub, folder, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -186,7 +221,7 @@ def test_push_without_the_right_to_write(hub, folder):
         push_to_hub(folder, "tester/mine", token=False)
 
 
-@pytest.mark.parametrize("name", ["mine", "a/b/c", "./mine", "casme"])
+@pytest.mark.parametrize("name", ["mine", "a/b/c", "./mine", "casme", None])
 def test_push_under_an_impossible_name(hub, folder, name):
     with pytest.raises(UnknownWeightsError, match=rf"{name!r}: give owner/repo"):
         push_to_hub(folder, name, token=hub.token)
