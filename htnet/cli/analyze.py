@@ -15,6 +15,7 @@ from htnet.core.command_line import (
     add_engine,
     add_overwrite,
     answer,
+    asked_workers,
     show_terms,
     show_warnings,
 )
@@ -78,7 +79,7 @@ def _analyze(args: argparse.Namespace) -> None:
     if args.camera is not None and args.videos:
         raise InputError("Give videos or --camera N, not both.")
     checked_fps(args.fps, "--fps")
-    optional(whole()).check("--workers", args.workers)
+    asked = asked_workers(args)
     job = AnalysisJob(
         as_path(args.out, "--out"),
         DEFAULT_WEIGHTS if args.weights is None else args.weights,
@@ -96,7 +97,7 @@ def _analyze(args: argparse.Namespace) -> None:
     videos = list_videos(args.videos)
     if args.seconds is not None:
         raise InputError("--seconds needs --camera; recordings are analyzed to their end.")
-    workers = args.workers if args.engine == "ray" else choose_workers(args.workers or 1, len(videos), args.device)
+    workers = None if args.engine == "ray" else choose_workers(asked or 1, len(videos), args.device)
     failed: list[Done] = []
     terms: dict[str | None, str] = {}
     bar = _Bar(videos, args.fps, alone=workers == 1)

@@ -16,6 +16,7 @@ from htnet.core.command_line import (
     add_face_option,
     add_overwrite,
     answer,
+    asked_workers,
     described,
 )
 from htnet.core.files import refuse_same_folder
@@ -149,6 +150,7 @@ def _prepare(args: argparse.Namespace) -> None:
     from htnet.core.types import PreprocessSpec
     from htnet.data.prepare import REPORT_FILE, prepare, read_report
 
+    workers = asked_workers(args)
     motion: dict[str, Any] = {"clip_frames": args.clip_frames} if args.clip_frames else {}
     spec = PreprocessSpec(flow=args.flow, head_motion=args.head_motion, clahe=args.clahe, **motion)
     roots = [getattr(args, name) for name in PARTS] if args.kind == "composite" else [args.root]
@@ -160,7 +162,7 @@ def _prepare(args: argparse.Namespace) -> None:
         spec,
         chosen_landmarks(args, manifest),
         motion=bool(motion),
-        workers=args.workers,
+        workers=workers,
         engine=args.engine,
         address=args.address,
         bit_depth=args.bit_depth,

@@ -21,6 +21,7 @@ from htnet.core.command_line import (
     add_tensorboard,
     answer,
     answer_done,
+    asked_workers,
     given,
     seed_option,
 )
@@ -219,6 +220,7 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
 
     refuse_same_folder(args.out, args.data, *(args.start or ()))
     check_outputs(pictures=[args.plot], overwrite=args.overwrite)
+    workers = asked_workers(args)
     manifest, recipe, spec, landmarker = _load(args)
     result = evaluate(
         manifest,
@@ -230,7 +232,7 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
         seeds=args.seeds,
         spec=spec,
         landmarker=landmarker,
-        workers=args.workers,
+        workers=workers,
         engine=args.engine,
         address=args.address,
         vmap_folds=args.vmap_folds,

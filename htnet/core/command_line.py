@@ -10,10 +10,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from htnet.core.errors import NO_FILES, TOO_MANY_FILES, HtnetError, cause, did_you_mean
-from htnet.core.fields import seed_number
+from htnet.core.errors import NO_FILES, TOO_MANY_FILES, HtnetError, InputError, cause, did_you_mean
+from htnet.core.fields import optional, seed_number, whole
 from htnet.core.official import did_you_mean_set, long_recordings
 from htnet.core.optional import ENGINES
 from htnet.core.provenance import restriction
@@ -193,6 +193,21 @@ def add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--address", metavar="HOST:PORT", help="with --engine ray: address of the cluster (default: RAY_ADDRESS)"
     )
+
+
+def asked_workers(args: argparse.Namespace) -> int | None:
+    """The value of ``--workers``; None if it was not given.
+
+    Raises:
+        InputError: it is no whole number of 1 or more, or is given for a cluster, which has its own number of CPUs.
+    """
+    optional(whole()).check("--workers", args.workers)
+    if args.workers is not None and args.engine != "local":
+        raise InputError(
+            f"--workers {args.workers} is for this machine; with --engine {args.engine}, as many tasks run as the "
+            "cluster has CPUs. Leave --workers out."
+        )
+    return cast("int | None", args.workers)
 
 
 def add_dtype(command: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any, Protocol, TypeVar
 
 from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.fields import optional, whole
 from htnet.core.optional import ENGINES
 from htnet.core.parallel import choose_workers, run_tasks
 from htnet.core.ray_tasks import connectable, run_on_ray
@@ -129,6 +130,7 @@ def make_engine(
         RunError: nothing answers at the address within 5 s.
     """
     refuse_unknown([engine], ENGINES, "engine")
+    optional(whole()).check("workers", workers)
     if engine == "local":
         if address is not None:
             raise InputError(f"address is {address!r}, which needs engine='ray' (--engine ray). Give both.")

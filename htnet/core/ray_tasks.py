@@ -70,13 +70,15 @@ def connectable(address: str | None) -> str:
     cure = "Give HOST:PORT, as `ray start --head` printed it: --address (in Python address=)."
     if not given:
         raise InputError(f"The engine ray needs the address of a cluster. {cure}")
+    if not isinstance(given, str):
+        raise InputError(f"The address of the cluster is {given!r}, which is no text. {cure}")
     host, mark, port = given.rpartition(":")
-    if "/" in given or not mark or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if "/" in given or not mark or not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
         client = " Ray Client (ray://) is not used: run htnet on a machine of the cluster." if "://" in given else ""
         raise InputError(f"The address of the cluster is {given!r}. {cure}{client}")
     try:
         answer = _greet(host.strip("[]"), int(port))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a host that cannot be the name of one
         raise RunError(
             f"No Ray cluster answers at {given} ({cause(error)}, after at most {ANSWERS_WITHIN:.0f} s). Start one with "
             f"`ray start --head`, or check --address."

@@ -103,7 +103,7 @@ def written(tmp_path_factory):
     run("convert", "convert", root / "s.pth", root / "converted", stdout=True)
     write_flow_set(root / "two", subjects=2, per_subject=1, datasets=("a", "b"))
     words = ("--data", root / "two", "--weights", root / "trained", "--allow-trained", "--out", root / "scored")
-    run("evaluate", "evaluate", *words, "--against", root / "trained", stdout=True)
+    run("evaluate", "evaluate", *words, "--against", root / "converted", stdout=True)
     run("embed", "embed", "--data", root / "two", "--weights", root / "trained", "--out", root / "f.csv", stdout=True)
     # What the others do is tested elsewhere; here it counts what is printed.
     with pytest.MonkeyPatch.context() as patch:

@@ -56,12 +56,16 @@ def test_the_local_engine_is_the_default():
     [
         ({"engine": "rey"}, "Did you mean 'ray'"),
         ({"address": "127.0.0.1:6379"}, "engine='ray'"),
+        ({"workers": 0}, "workers is 0; give a whole number of 1 or more"),
+        ({"workers": "2"}, "workers is '2'; give a whole number"),
         ({"engine": "ray", "workers": 4}, "as many tasks as the cluster has CPUs"),
         ({"engine": "ray", "device": "auto", "gpus": True}, "'cuda' for one GPU per task"),
         ({"engine": "ray", "device": "cuda"}, "run on the CPU"),
         ({"engine": "ray"}, "needs the address of a cluster"),
         ({"engine": "ray", "address": "auto"}, "HOST:PORT"),
         ({"engine": "ray", "address": "head:70000"}, "HOST:PORT"),
+        ({"engine": "ray", "address": "head:\uff16\uff13\uff17\uff19"}, "HOST:PORT"),
+        ({"engine": "ray", "address": 6379}, "address of the cluster is 6379, which is no text"),
         ({"engine": "ray", "address": "ray://head:10001"}, "on a machine of the cluster"),
     ],
 )
@@ -69,6 +73,14 @@ def test_the_local_engine_is_the_default():
 def test_what_cannot_be_obeyed_is_refused(options, said):
     with pytest.raises(InputError, match=said.replace("(", r"\(")):
         make_engine(**options)
+
+
+@pytest.mark.parametrize("command", ["loso --data", "lodo --data", "prepare manifest --root", "analyze"])
+def test_a_number_of_processes_is_for_this_machine(command, tmp_path, fail):
+    words = [*command.split(), tmp_path / "none", "--out", tmp_path / "out", "--workers"]
+    said = fail(*words, 1, "--engine", "ray", "--address", "127.0.0.1:6379")
+    assert "--workers 1 is for this machine; with --engine ray" in said
+    assert "--workers is 0; give a whole number of 1 or more" in fail(*words, 0)
 
 
 def test_without_ray_the_line_for_pip_is_told(monkeypatch):
@@ -90,6 +102,9 @@ def test_an_address_that_does_not_answer_is_told_in_time(answering, monkeypatch)
         free = closed.getsockname()[1]
     with pytest.raises(RunError, match="connection refused"):
         connectable(f"127.0.0.1:{free}")
+    for host in ("a..b", "x" * 70, "a\0b"):
+        with pytest.raises(RunError, match="No Ray cluster answers"):
+            connectable(f"{host}:{free}")
     with pytest.raises(RunError, match="is not a Ray cluster"):
         connectable(answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     monkeypatch.setattr(ray_tasks, "ANSWERS_WITHIN", 0.2)
