@@ -107,6 +107,8 @@ class CsvTable:
         if not cell.strip():
             return None
         try:
+            if "_" in cell:  # Python reads 1_0 as 10
+                raise ValueError
             return float(cell.replace(",", "."))
         except ValueError:
             raise self.error(
@@ -253,7 +255,9 @@ def first_rows(path: Path) -> list[list[str]]:
             data = file.read(_BEGINNING)
     except OSError:
         return []
-    text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig", errors="replace")
+    text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig", errors="replace").lstrip("\ufeff")
+    if "\0" in text:  # UTF-16 without byte order mark, or UTF-32
+        return []
     try:
         separator, passed = separator_of(path, text)
     except ManifestError:
@@ -294,7 +298,7 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
         raise error(f"{path} is {cause(found)}. {cure}") from None
     if "\0" in text:
         raise error(f"{path} is not text: it contains zero bytes. {cure}")
-    return text
+    return text.lstrip("\ufeff")  # programs that add a byte order mark may do so twice
 
 
 def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from htnet.core.emotions import KNOWN_EMOTIONS
 from htnet.core.errors import CorruptWeightsError, InputError, ManifestError
 from htnet.core.types import QualityWarning
 from htnet.core.words import listed
@@ -33,6 +34,8 @@ COUNTED = (
     frozenset({"", "id", "no", "nr", "p", "pt", "pat", "patient", "participant", "person"}),
     frozenset({"", "s", "sub", "subj", "subject"}),
 )
+#: Emotions that no group of people is called.
+_EMOTIONS = KNOWN_EMOTIONS - {"other", "others"}
 #: Letters that have no decomposition into letter and accent, and their usual replacements.
 _LETTERS = str.maketrans(
     {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00f0": "d", "\u00fe": "th", "\u00e6": "ae", "\u0153": "oe"}
@@ -323,12 +326,13 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
 
     Raises:
         ManifestError: a subject is a rounded number, a data set or a person is spelled in two ways, two names may
-            belong to one person (`readings`), or a person has a data set in one sample and none in another. The message
-            names both, samples of each, and the cure.
+            belong to one person (`readings`), a person has a data set in one sample and none in another, or the
+            subjects are names of emotions. The message names both, samples of each, and the cure.
     """
     for sample in samples:
         if _ROUNDED.fullmatch(sample.subject):
             raise ManifestError(f"{source}: the subject {sample.subject!r} (sample {sample.sample!r}) {_NO_NAME}")
+    _check_swapped(samples, source)
     _check_datasets(samples, source)
     _check_people(samples, source)
     if told_apart:
@@ -341,6 +345,16 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
             f"{other.sample!r}) may be the same person. If they are, use one spelling. If not, give them names that "
             "differ in more than the order of words, an umlaut, or the prefix of a number (sub1, s1, 1); if they are "
             "from two data sets, name these in the column 'dataset'."
+        )
+
+
+def _check_swapped(samples: Iterable[Any], source: str) -> None:
+    """Refuse subjects that are all names of emotions, as where the columns of subject and label are swapped."""
+    subjects = sorted({sample.subject for sample in samples if is_named(sample.subject)})
+    if len(subjects) > 1 and all(person_key(name) in _EMOTIONS for name in subjects):
+        raise ManifestError(
+            f"{source}: the subjects are names of emotions ({', '.join(subjects[:5])}), so the columns 'subject' and "
+            "'label' may be swapped. Write the person into 'subject'."
         )
 
 

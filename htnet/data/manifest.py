@@ -35,6 +35,7 @@ from htnet.data.class_names import (
 )
 from htnet.data.degenerate import check_choice, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
+from htnet.data.repeats import repeated_pictures
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.preprocess.pairs import pair_fault
 
@@ -386,7 +387,8 @@ def read_manifest(
     ``dataset``, ``subject``, ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``,
     ``clip_last``, ``motion``, ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative
     to the file's folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
-    Identifiers are text: "006" stays "006". Action units that cannot be parsed are left out and named in
+    Identifiers are text: "006" stays "006". Samples with the same files are named in ``Manifest.notes``; with different
+    labels they are refused. Action units that cannot be parsed are left out and named in
     ``Manifest.notes``. A label is a class name or a class index ("1", "1.0" and "1,0" are the same
     index). ``classes`` contains all class names in order, separated by "|", and must be the same in every row.
 
@@ -457,6 +459,7 @@ def read_manifest(
             if (file := getattr(s, name)) is not None and not _is_there(file, name)
         ]
         refuse_missing(missing, str(path), "Correct the paths, which are relative to the manifest's folder.")
+        notes += repeated_pictures(path, samples, lines)
     found = {s.sample: fault for s in samples if (fault := sample_fault(s))} if degenerate != "keep" else {}
     if degenerate == "raise":
         refuse_degenerate(

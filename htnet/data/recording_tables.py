@@ -362,6 +362,8 @@ def _number(row: Mapping[str, str], column: str, where: str) -> float | None:
     if not row[column]:
         return None
     try:
+        if "_" in row[column]:  # Python reads 1_0 as 10
+            raise ValueError
         return float(row[column].replace(",", "."))
     except ValueError:
         raise ManifestError(f"{where}: {column} is {row[column]!r}; give a number.") from None

@@ -250,6 +250,33 @@ def test_what_is_no_table_is_named(content, says, tmp_path):
     assert str(error.value).count(str(path)) == 1
 
 
+def test_a_second_byte_order_mark_is_passed_over(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("\ufeff\ufeffsample,label,flow\na,positive,x.png\n", "utf-8")
+    assert open_table(path).columns == ["sample", "label", "flow"]
+    assert read_manifest(path, check_files=False).samples[0].sample == "a"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32"])
+def test_a_table_of_zero_bytes_is_not_taken_for_another_kind(encoding, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("sample,label,onset,apex\na,positive,1.png,2.png\n", encoding)
+    with pytest.raises(ManifestError, match=r"is not text: it contains zero bytes. Save it as UTF-8"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("cell", ["1_0", "1e1_0"])
+def test_numbers_have_no_underscores(cell, tmp_path):
+    """Python reads 1_0 as 10."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"a;b\n1;{cell}\n")
+    with pytest.raises(ManifestError, match=f"line 2: b is '{cell}', which is not a number"):
+        open_table(path).numbers(["b"])
+    path.write_text(f"recording,kind,onset,offset,fps\nr,micro,1,9,{cell}\n")
+    with pytest.raises(ManifestError, match=f"fps is '{cell}'; give a number"):
+        read_recordings(path)
+
+
 def test_rows_without_header(tmp_path):
     path = write(tmp_path / "t.csv", [["1", "006", "a", "0"], ["", "", "", ""], ["2", "s01", "b", "1"]], ";")
     assert read_rows(path) == [(1, ["1", "006", "a", "0"]), (3, ["2", "s01", "b", "1"])]

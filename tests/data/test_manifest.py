@@ -247,10 +247,34 @@ def test_bad_classes_column(tmp_path, rows, says):
 
 
 def test_own_files_may_have_the_column(tmp_path):
-    path = write(tmp_path, "sample,classes,flow,label\na, sad | happy ,x,1\nb,sad | happy,x,sad\n", ["x"])
+    path = write(tmp_path, "sample,classes,flow,label\na, sad | happy ,x,1\nb,sad | happy,y,sad\n", ["x", "y"])
     assert read_manifest(path).classes == ("sad", "happy")
     assert [s.label for s in read_manifest(path)] == ["happy", "sad"]
     assert read_manifest(write(tmp_path, "sample,classes,flow,label\na,,x,1\n", ["x"])).classes == EMOTIONS
+
+
+def test_pictures_that_are_listed_twice_are_told(tmp_path):
+    """Under two names a pair counts twice; with two labels, one of them is wrong."""
+    files = ["1.png", "2.png", "3.png"]
+    rows = "sample,subject,label,onset,apex\na,s,positive,1.png,2.png\nb,s,{},1.png,./{}.png\n"
+    found = read_manifest(write(tmp_path, rows.format("positive", 2), files))
+    (note,) = [note for note in found.notes if "twice" in note]
+    assert "samples that are listed twice count twice: 'a' (line 2) and 'b' (line 3), the same onset and apex." in note
+    path = write(tmp_path, rows.format("negative", 2))
+    with pytest.raises(
+        ManifestError, match=r"'b' \(line 3\) have the same onset and apex, but are labeled positive and"
+    ):
+        read_manifest(path)
+    assert len(read_manifest(write(tmp_path, rows.format("negative", 3)))) == 2
+    (tmp_path / "link.png").symlink_to("1.png")
+    flow = "sample,label,flow\na,positive,1.png\nb,,link.png\nc,negative,3.png\n"
+    assert "'a' (line 2) and 'b' (line 3), the same flow image" in read_manifest(write(tmp_path, flow)).notes[0]
+
+
+def test_swapped_columns_of_subject_and_label_are_refused(tmp_path):
+    text = "sample,label,subject,flow\na,s1,positive,x\nb,s2,Negative,y\n"
+    with pytest.raises(ManifestError, match="the columns 'subject' and 'label' may be swapped"):
+        read_manifest(write(tmp_path, text, ["x", "y"]))
 
 
 @pytest.mark.parametrize("name", ["a|b", " a", ""])

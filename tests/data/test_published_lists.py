@@ -141,8 +141,10 @@ def three_norm(root, rows):
 
 def own_manifest(root, rows, spelled=str):
     root.mkdir(parents=True)
-    touch(root, "x.png")
-    samples = tuple(Sample(r.sample, spelled(r.dataset), r.subject, r.three, flow=root / "x.png") for r in rows)
+    touch(root, *(f"{k}.png" for k in range(len(rows))))
+    samples = tuple(
+        Sample(r.sample, spelled(r.dataset), r.subject, r.three, flow=root / f"{k}.png") for k, r in enumerate(rows)
+    )
     Manifest(samples).write(root / "manifest.csv")
     return open_data(root)
 
@@ -316,9 +318,11 @@ def test_a_set_whose_size_alone_is_published(tmp_path, name, build, count):
 
 def prepared(manifest, folder):
     """The folder that `htnet prepare` would make of a manifest, without its files."""
-    samples = tuple(Sample(s.sample, s.dataset, s.subject, s.label, flow=folder / "x.png") for s in manifest)
+    samples = tuple(
+        Sample(s.sample, s.dataset, s.subject, s.label, flow=folder / f"{k}.png") for k, s in enumerate(manifest)
+    )
     kept = dataclasses.replace(manifest, samples=samples)
-    touch(folder, "x.png")
+    touch(folder, *(f"{k}.png" for k in range(len(samples))))
     kept.write(folder / "manifest.csv")
     content = json.dumps(Report.of(manifest, kept, {}).to_dict())
     (folder / "report.json").write_text(content)
