@@ -19,7 +19,7 @@ from itertools import accumulate
 from os import PathLike
 from typing import IO, Any, TypeVar
 
-from htnet.core.errors import LimitError
+from htnet.core.errors import LimitError, RepeatedKeyError
 from htnet.core.paths import as_path
 
 Row = TypeVar("Row")
@@ -134,7 +134,7 @@ def parse_json(text: str | bytes, what: str = "The JSON text") -> Any:
 
     Raises:
         LimitError: the text is nested more deeply than `NESTING`.
-        ValueError: the text is not JSON.
+        ValueError: the text is not JSON, or an object has a key twice, of which Python would keep the last one.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
@@ -143,9 +143,19 @@ def parse_json(text: str | bytes, what: str = "The JSON text") -> Any:
         steps = (1 if mark in "[{" else -1 for mark in _BRACKET.sub("", _STRING.sub("", text)))
         NESTING.check(max(accumulate(steps), default=0), what)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
         raise LimitError(f"{what} is nested too deeply.") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose keys must differ."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RepeatedKeyError(twice)
+    return found
 
 
 def limited_rows(rows: Iterable[Row], what: str | PathLike[str]) -> Iterator[Row]:

@@ -72,11 +72,14 @@ class PredictedEvents:
         by_name: dict[str, list[Recording]] = {}
         for recording in known:
             by_name.setdefault(recording_key(recording.name), []).append(recording)
-        by_place = {real_path(r.path): r for r in known if r.path is not None}
+        by_place: dict[str, list[Recording]] = {}
+        for recording in known:
+            if recording.path is not None:
+                by_place.setdefault(real_path(recording.path), []).append(recording)
         answers: dict[str, tuple[Event, ...]] = {}
         for entry in self.found:
-            place = None if entry.video is None else by_place.get(real_path(entry.video))
-            fits = [place] if place is not None else by_name.get(recording_key(entry.name), [])
+            placed = [] if entry.video is None else by_place.get(real_path(entry.video), [])
+            fits = placed or by_name.get(recording_key(entry.name), [])
             if not fits:
                 raise InputError(
                     f"{entry.file} has events of {entry.name!r}, which is not one of the annotated recordings. "

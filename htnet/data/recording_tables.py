@@ -235,7 +235,6 @@ def _challenge_rows(path: Path, form: str, first: int = 0) -> dict[str, tuple[Ev
     names = {column.casefold(): column for column in header}
     vid, onset, offset, last = (names[column] for column in FORMS[form][-4:])
     table = open_table(path, (vid, onset, offset, last))
-    kinds = {short: kind for kind, short in TYPES.items()}
     found: dict[str, list[Event]] = {}
     faults = []
     for line, row in table.rows:
@@ -245,7 +244,7 @@ def _challenge_rows(path: Path, form: str, first: int = 0) -> dict[str, tuple[Ev
             name = f"{row[names['subject']].strip()}/{name}"
         try:
             said = row[last].strip()
-            kind = "micro" if form == "str" else kinds.get(said.casefold()) or _kind(said, where)
+            kind = "micro" if form == "str" else _kind(said, where)
             start, end = (_frame(row[column], column, where) for column in (onset, offset))
             if start < first:
                 raise ManifestError(
@@ -263,6 +262,8 @@ def _challenge_rows(path: Path, form: str, first: int = 0) -> dict[str, tuple[Ev
 
 
 def _kind(text: str, where: str) -> str:
+    if short := next((kind for kind, name in TYPES.items() if name == text.casefold()), None):
+        return short
     for kind in EVENT_KINDS:
         if re.fullmatch(rf"{kind}([-_ ]?expression)?", text.casefold()):
             return kind

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import htnet
-from htnet.core.errors import LimitError, ManifestError
+from htnet.core.errors import HtnetError, LimitError, ManifestError
 from htnet.core.limits import (
     FILE_BYTES,
     LIMITS,
@@ -207,6 +207,18 @@ def test_nesting_of_json():
     assert parse_json(flat.encode()) == json.loads(flat)
     with pytest.raises(ValueError, match="Expecting"):
         parse_json("[" * most)
+
+
+def test_a_key_occurs_once_in_an_object(tmp_path):
+    """Python keeps the last of two values, in silence; a file edited by hand may have both."""
+    assert parse_json('{"a": {"b": 1}, "b": [{"a": 2}]}') == {"a": {"b": 1}, "b": [{"a": 2}]}
+    with pytest.raises(ValueError, match="an object has the key 'b' twice"):
+        parse_json('{"a": {"b": 1, "b": 2}}')
+    folder = save_pretrained(tiny_model(), tmp_path / "w")
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"temperature":', '"temperature": 9.0, "temperature":', 1))
+    with pytest.raises(HtnetError, match="an object has the key 'temperature' twice, of which only one can be meant"):
+        load_pretrained(folder)
 
 
 def test_hashes_of_files_of_any_size(tmp_path, monkeypatch):

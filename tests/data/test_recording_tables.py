@@ -300,6 +300,24 @@ def test_a_recording_is_found_by_its_video(tmp_path, monkeypatch):
         read_events("a.json").of(TRUTH)
 
 
+def test_two_recordings_of_one_file_are_not_told_apart_by_it(tmp_path):
+    """The events of the file counted for the last of them, in silence."""
+    video = tmp_path / "x.mp4"
+    video.touch()
+    text = "recording,path,kind,onset,offset\na,x.mp4,micro,1,5\nb,./x.mp4,micro,7,9\n"
+    truth = read_recordings(written(tmp_path, text)).recordings
+    found = read_events(written(tmp_path, json.dumps({**document("x"), "files": {"video": str(video)}}), "x.json"))
+    with pytest.raises(InputError, match="'x' occurs twice, or matches several annotated ones"):
+        found.of(truth)
+
+
+@pytest.mark.parametrize(("text", "kind"), [("ME", "micro"), ("me", "micro"), ("MaE", "macro")])
+def test_kinds_have_the_names_of_the_challenges_too(tmp_path, text, kind):
+    """The message proposed "me", which was refused as well."""
+    (found,) = read_recordings(written(tmp_path, f"recording,kind,onset,offset\na,{text},1,5\n")).recordings
+    assert found.events[0].kind == kind
+
+
 def test_folders_and_lines(tmp_path):
     inside = tmp_path / "out" / "one"
     inside.mkdir(parents=True)

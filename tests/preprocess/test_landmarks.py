@@ -238,11 +238,32 @@ def test_csv_of_many_samples(tmp_path):
         landmarks(BLANK)
 
 
+def test_blanks_around_a_sample_make_no_difference(tmp_path):
+    """A manifest is read without them too."""
+    path = tmp_path / "points.csv"
+    path.write_text(f"{HEADER}\n s1 ,{ROW}\n")
+    for name in ("s1", " s1 "):
+        np.testing.assert_allclose(PrecomputedLandmarks(path)(BLANK, name).points, FIVE)
+    path.write_text(f"{HEADER}\ns1,{ROW}\ns1 ,{ROW}\n")
+    with pytest.raises(LandmarkError, match="line 3 repeats sample 's1'"):
+        PrecomputedLandmarks(path)
+
+
+def test_points_of_a_sample_that_a_json_names_twice_are_refused(tmp_path):
+    path = tmp_path / "points.json"
+    path.write_text(f'{{"s1": {json.dumps(FIVE)}, "s1": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]}}')
+    with pytest.raises(LandmarkError, match="an object has the key 's1' twice"):
+        PrecomputedLandmarks(path)
+
+
 def test_scale_moves_points_to_larger_frames(tmp_path):
     path = tmp_path / "points.csv"
     path.write_text(f"{HEADER}\ns1,{ROW}\n")
     scaled = PrecomputedLandmarks(path, scale=8)(BLANK, "s1").points
     np.testing.assert_allclose(scaled, np.array(FIVE) * 8)
+    for scale in ("2", True, None):
+        with pytest.raises(InputError, match="scale is .*; give a number above 0"):
+            PrecomputedLandmarks(path, scale=scale)
     for scale in (0, -1, float("nan")):
         with pytest.raises(InputError, match="scale"):
             PrecomputedLandmarks(path, scale=scale)

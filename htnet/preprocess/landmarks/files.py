@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.csv_files import open_table
-from htnet.core.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
+from htnet.core.errors import LandmarkError, cause, did_you_mean, refuse_unknown
+from htnet.core.fields import real
 from htnet.core.files import FreshFile
 from htnet.core.hints import hint
 from htnet.core.limits import parse_json, read_file
@@ -58,8 +58,7 @@ class PrecomputedLandmarks:
             InputError: ``scale`` is not positive.
             LandmarkError: the file is missing or not as described.
         """
-        if not (math.isfinite(scale) and scale > 0):
-            raise InputError(f"scale is {scale!r}; give a positive number.")
+        scale = real(gt=0).check("scale", scale)
         self.__setstate__({"path": as_path(path, "path"), "scale": scale})
         self._file.get()
 
@@ -109,13 +108,14 @@ class PrecomputedLandmarks:
             return points
         if not sample and len(points) == 1:
             return next(iter(points.values()))
-        if sample not in points:
+        name = sample if sample in points else sample.strip()  # a table's names are read without blanks around them
+        if name not in points:
             cure = did_you_mean(sample, points) if sample else "Give the sample's name (--sample)."
             raise LandmarkError(
                 f"{self.path} has no landmarks for sample {sample!r} (frame {frame.source}; "
                 f"{len(points)} samples in the file). {cure[:500]}"
             )
-        return points[sample]
+        return points[name]
 
 
 #: Content of a file: points of many samples by name, points that are used for all, or a table of another program.
@@ -267,7 +267,7 @@ def _read_csv(path: Path, scale: float) -> dict[str, Landmarks | Landmarks68]:
     scores = [score for [score] in table.numbers(["score"])] if "score" in written else [None] * len(numbers)
     found: dict[str, Landmarks | Landmarks68] = {}
     for (line, row), values, score in zip(table.rows, numbers, scores, strict=True):
-        place, name = f"{path} line {line}", row["sample"]
+        place, name = f"{path} line {line}", row["sample"].strip()
         if name in found:
             raise LandmarkError(f"{place} repeats sample {name!r}; keep one row per sample.")
         if None in values:
