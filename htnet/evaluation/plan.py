@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from htnet.core.errors import InputError, refuse_unknown
-from htnet.core.fields import Checked, checked, optional, real, seed_number, whole
+from htnet.core.fields import Checked, Rule, checked, flag, optional, real, seed_number, whole
 from htnet.core.optional import named_device
 from htnet.core.types import PreprocessSpec
 from htnet.models import EmotionModel
@@ -29,6 +29,9 @@ LEAKING = frozenset({"best_on_test"})
 #: On a CUDA device, as many folds are vmapped as need at most this many bytes for weights, gradients, averages and
 #: optimizer states.
 VMAPPED_BYTES = 8 * 2**30
+
+_SPEC = Rule(lambda value: isinstance(value, PreprocessSpec), "an htnet.types.PreprocessSpec")
+_SETTINGS = Rule(lambda value: isinstance(value, dict), "a dictionary of fields of the model's config")
 
 Weights = str | PathLike[str] | EmotionModel
 
@@ -85,18 +88,20 @@ class EvaluationPlan(Checked):
     engine: str = "local"
     address: str | None = None
     vmap_folds: int | None = checked(None, optional(whole()))
-    count_units: bool = False
+    count_units: bool = checked(False, flag())
     subjects: Sequence[str] | None = None
     start: Weights | Sequence[Weights] | None = None
-    start_is_disjoint: bool = False
+    start_is_disjoint: bool = checked(False, flag())
     device: str = "cpu"
     held_out: float = checked(0.2, real(gt=0, lt=1))
     checkpoint_every: float = checked(60.0, real(ge=0))
-    progress: bool = True
-    tensorboard: bool = False
+    progress: bool = checked(True, flag())
+    tensorboard: bool = checked(False, flag())
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        optional(_SPEC).check("spec", self.spec)
+        optional(_SETTINGS).check("settings", self.settings)
         if self.engine == "local":  # the devices of other machines are not known here
             object.__setattr__(self, "device", named_device(self.device))
         chosen = self.protocols

@@ -22,7 +22,7 @@ from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
-from htnet.core.fields import seed_number, whole
+from htnet.core.fields import flag, function, optional, seed_number, whole
 from htnet.core.global_state import usual_settings
 from htnet.core.optional import usable_device
 from htnet.core.parallel import one_thread
@@ -63,6 +63,7 @@ from htnet.training import (
     with_units,
 )
 from htnet.training.curves import check_tensorboard
+from htnet.training.job import refuse_other_count
 
 #: Value of ``au_cooccurrence`` in a run's config if each fold has its own table of action units.
 COUNTED = "counted over the training subjects of each fold"
@@ -212,6 +213,8 @@ def _evaluate(
     **fields: Any,
 ) -> LosoResult:
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
+    flag().check("overwrite", overwrite)
+    optional(function()).check("on_fold", on_fold)
     check_tensorboard(plan.tensorboard)
     if plan.engine == "local":
         usable_device(plan.device)
@@ -224,6 +227,7 @@ def _evaluate(
     check_classes(plan.recipe, manifest.classes)
     if unlearned := _unlearned(manifest, folds):
         warn_user(abridged(unlearned))
+    refuse_other_count(plan.settings or {}, manifest.classes)
     settings = with_units(plan.model, plan.recipe, {**(plan.settings or {}), "num_classes": len(manifest.classes)})
     fresh = create_model(plan.model, **settings)
     starts = _starts_from(plan, manifest)

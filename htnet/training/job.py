@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.described import own_code
-from htnet.core.errors import RecipeError, refuse_type
+from htnet.core.errors import InputError, RecipeError, refuse_type
 from htnet.core.fields import seed_number
 from htnet.core.global_state import usual_settings
 from htnet.core.optional import named_device, usable_device
@@ -87,12 +87,31 @@ class TrainingJob:
     def __post_init__(self) -> None:
         cure = "htnet.training.get_recipe(name), or use htnet.training.job_of"
         refuse_type("recipe", self.recipe, Recipe, cure, RecipeError)
+        refuse_type("settings", self.settings, Mapping, "a dictionary of fields of the model's config")
         object.__setattr__(self, "seed", seed_number().check("seed", self.seed))
         object.__setattr__(self, "device", named_device(self.device))
 
     def loaded(self, labels: tuple[str, ...] | None = None) -> TrainingJob:
         """The job with its start loaded, for models of these classes."""
         return dataclasses.replace(self, start=load_start(self.start, labels))
+
+
+def refuse_other_count(settings: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Refuse a number of classes other than that of the data, which determines the outputs of a model.
+
+    Args:
+        settings: overrides of the model's config.
+        classes: names of the classes of the data.
+
+    Raises:
+        InputError: ``num_classes`` is another number.
+    """
+    given = settings.get("num_classes")
+    if given not in (None, len(classes)):
+        raise InputError(
+            f"settings has num_classes={given!r}, but the data have {len(classes)} classes ({', '.join(classes)}). "
+            "Leave num_classes out: the data determine it."
+        )
 
 
 def job_of(recipe: str | Recipe = "default", **fields: Any) -> TrainingJob:

@@ -26,7 +26,7 @@ from htnet.hub.folder import check_weights_folder, checked_temperature
 from htnet.models import EmotionModel
 from htnet.training.curves import CURVE_FILE, write_curve
 from htnet.training.generated_samples import check_classes, with_units
-from htnet.training.job import Callback, OnEpoch, TrainingJob, job_of
+from htnet.training.job import Callback, OnEpoch, TrainingJob, job_of, refuse_other_count
 from htnet.training.ranks import Ranks, only_first
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
@@ -94,6 +94,7 @@ def train_weights(
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         WeightsError: manifest and data have different numbers of samples, or the temperature is not positive and
             finite.
+        InputError: ``job`` has settings with a number of classes other than that of the manifest.
     """
     check_manifest(manifest)
     if len(manifest) != len(data):
@@ -105,6 +106,7 @@ def train_weights(
     order = manifest.by_name()
     manifest, data = manifest.subset(order), data.subset(order)
     check_classes(job.recipe, manifest.classes)
+    refuse_other_count(job.settings, manifest.classes)
     settings = with_units(job.model, job.recipe, {**job.settings, "num_classes": len(manifest.classes)})
     card = {
         "subjects": len(manifest.subjects),

@@ -307,6 +307,18 @@ def test_subjects_are_refused_where_no_subject_is_left_out_alone(manifest, tmp_p
         ({"workers": 0}, "workers is 0"),
         ({"checkpoint_every": "60"}, "checkpoint_every is '60'"),
         ({"checkpoint_every": -1}, "checkpoint_every is -1"),
+        ({"progress": "no"}, "progress is 'no'; give True or False"),
+        ({"tensorboard": "no"}, "tensorboard is 'no'; give True or False"),
+        ({"overwrite": "no"}, "overwrite is 'no'; give True or False"),
+        ({"count_units": "no"}, "count_units is 'no'; give True or False"),
+        ({"start": "synthetic", "start_is_disjoint": "no"}, "start_is_disjoint is 'no'; give True or False"),
+        ({"on_fold": "print"}, "on_fold is 'print'; give a function"),
+        ({"spec": "default"}, "spec is 'default'; give an htnet.types.PreprocessSpec, or None"),
+        ({"settings": [("dim", 8)]}, "settings is .*; give a dictionary"),
+        (
+            {"settings": {"num_classes": 2}},
+            r"num_classes=2, but the data have 3 classes \(negative, positive, surprise",
+        ),
     ],
 )
 def test_bad_options(manifest, tmp_path, options, message):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from htnet.core.errors import InputError
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, open_data
 from htnet.data.prepare import SPEC_FILE
@@ -42,6 +43,9 @@ def test_weights_record_how_the_images_were_made(folder, tmp_path):
     manifest = open_data(folder)
     data = load_flow_set(manifest, PreprocessSpec())
     assert data.spec == MADE
+    two = TrainingJob("htnet_tiny", QUICK, settings={"num_classes": 2})
+    with pytest.raises(InputError, match="settings has num_classes=2, but the data have 3 classes"):
+        train_weights(manifest, data, tmp_path / "weights", two)
     train_weights(manifest, data, tmp_path / "weights", TrainingJob("htnet_tiny", QUICK))
     assert load_pretrained(tmp_path / "weights").preprocess_spec == MADE
 
