@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from htnet.core.errors import ManifestError
 from htnet.core.paths import real_path
-
-if TYPE_CHECKING:
-    from htnet.data.manifest import Sample
 
 # Largest number of repeated samples in a note.
 _NAMED = 10
 
 
-def repeated_pictures(path: Path, samples: Sequence[Sample], lines: Mapping[str, int]) -> list[str]:
+def repeated_pictures(path: Path, samples: Sequence[Any], lines: Mapping[str, int]) -> list[str]:
     """A note on samples that have the same files under two names, so that they count twice; none if there are none.
 
     Links are resolved. Copies of a file are not compared here, but between people in every split
@@ -24,13 +21,13 @@ def repeated_pictures(path: Path, samples: Sequence[Sample], lines: Mapping[str,
 
     Args:
         path: the table, for messages.
-        samples: its samples.
+        samples: its samples, as `htnet.data.Sample`.
         lines: line of each sample, by its name.
 
     Raises:
         ManifestError: two samples have the same files and different labels.
     """
-    first: dict[tuple[str, ...], Sample] = {}
+    first: dict[tuple[str, ...], Any] = {}
     found = []
     for sample in samples:
         files, what = _pictures(sample)
@@ -50,7 +47,7 @@ def repeated_pictures(path: Path, samples: Sequence[Sample], lines: Mapping[str,
     return [f"{path}: samples that are listed twice count twice: {shown}."]
 
 
-def _pictures(sample: Sample) -> tuple[tuple[Path, ...], str]:
+def _pictures(sample: Any) -> tuple[tuple[Path, ...], str]:
     """The files that a sample shows, and what they are."""
     if sample.onset is not None and sample.apex is not None:
         return (sample.onset, sample.apex), "onset and apex"
