@@ -31,7 +31,7 @@ LEAKING = frozenset({"best_on_test"})
 VMAPPED_BYTES = 8 * 2**30
 
 _SPEC = Rule(lambda value: isinstance(value, PreprocessSpec), "an htnet.types.PreprocessSpec")
-_SETTINGS = Rule(lambda value: isinstance(value, dict), "a dictionary of fields of the model's config")
+_SETTINGS = Rule(lambda value: isinstance(value, Mapping), "a dictionary of fields of the model's config")
 
 Weights = str | PathLike[str] | EmotionModel
 
