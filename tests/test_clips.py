@@ -117,8 +117,9 @@ def test_predict_manifest_command_reads_clips(source, manifest, tmp_path, succee
     message = fail("predict", "--manifest", pairs, "--out", tmp_path / "none.csv", *words)
     assert "'s0'" in message
     assert "column 'clip'" in message
-    out = succeed("predict", "--manifest", pairs, "--out", tmp_path / "some.csv", *words, "--skip-errors")
-    assert "2 samples with errors" in out
+    message = fail("predict", "--manifest", pairs, "--out", tmp_path / "some.csv", *words, "--skip-errors")
+    assert "None of 2 samples could be read" in message
+    assert (tmp_path / "some.csv").read_text("utf-8").count("column 'clip'") == 2
 
 
 @pytest.mark.slow

@@ -47,7 +47,8 @@ from htnet.recordings.stream import announced_length
 from htnet.recordings.table import read_curves, write_table
 from htnet.training import Recipe, get_recipe
 from htnet.types import Frame
-from htnet.web.worker import _check_video
+from htnet.web.settings import ServeSettings
+from htnet.web.worker import _check_picture, _check_video
 from tests.preprocess.test_cine import write_cine
 from tests.support.pairs import QUICK, face
 from tests.support.videos import write_timed, write_video
@@ -178,6 +179,7 @@ def readers(folder: Path) -> tuple[Reader, ...]:
     def frames(path: Path, out: Path) -> object:
         first, second = read_frame(path), read_frame(path.parent / "other.jpg")
         door_of(path)
+        _check_picture(path, ServeSettings())
         return saved_again(path, path.parent / "other.jpg", first, second)
 
     def clip(path: Path, out: Path) -> object:

@@ -375,7 +375,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.in
 
 
 # Not in inference mode: PyTorch counts no changes in place of tensors that are made in it.
-@usual_settings(float32=True)
+@usual_settings(grad=True, float32=True)
 def optimize(
     model: EmotionModel,
     dtype: torch.dtype | str | None = None,

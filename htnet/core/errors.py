@@ -211,18 +211,6 @@ def refuse_short_memory(error: BaseException, path: object) -> None:
         ) from error
 
 
-class RepeatedKeyError(json.JSONDecodeError):
-    """An object of a JSON text has a key twice; it enters messages through `cause`.
-
-    Attributes:
-        key: the key.
-    """
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"an object has the key {key!r} twice", key, 0)
-        self.key = key
-
-
 def cause(error: BaseException) -> str:
     """Describe the cause of a file or connection error in a few words.
 
@@ -241,9 +229,9 @@ def cause(error: BaseException) -> str:
     if isinstance(error, UnicodeError):
         start = getattr(error, "start", None)
         return "not UTF-8" + (f" at byte {start}" if start is not None else "")
-    if isinstance(error, RepeatedKeyError):
-        return f"an object has the key {error.key!r} twice, of which only one can be meant"
     if isinstance(error, json.JSONDecodeError):
+        if type(error) is not json.JSONDecodeError:  # of htnet
+            return error.msg
         return f"invalid JSON at line {error.lineno}, column {error.colno}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]

@@ -19,7 +19,7 @@ from itertools import accumulate
 from os import PathLike
 from typing import IO, Any, TypeVar
 
-from htnet.core.errors import LimitError, RepeatedKeyError
+from htnet.core.errors import LimitError
 from htnet.core.paths import as_path
 
 Row = TypeVar("Row")
@@ -146,6 +146,13 @@ def parse_json(text: str | bytes, what: str = "The JSON text") -> Any:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
         raise LimitError(f"{what} is nested too deeply.") from None
+
+
+class RepeatedKeyError(json.JSONDecodeError):
+    """An object of a JSON text has a key twice; its text enters messages through `htnet.core.errors.cause`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"an object has the key {key!r} twice, of which only one can be meant", key, 0)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from htnet.core.errors import FrameError, HtnetError, InputError, LandmarkError, RunError, VideoError, cause
 from htnet.core.lazy import loading
+from htnet.core.limits import read_file
 from htnet.web.settings import BusyError, EndedError, RequestError, ServeSettings, TooLargeError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _check_picture(path: Path, settings: ServeSettings) -> None:
     with loading():
         from htnet.preprocess.pictures import picture_size
 
-    size = picture_size(path.read_bytes())
+    size = picture_size(read_file(path))
     if size is not None and size[0] * size[1] > settings.megapixels * 1e6:
         raise FrameError(
             f"{path} has {size[0]}x{size[1]} px, but this server accepts at most {settings.megapixels:g} megapixels. "

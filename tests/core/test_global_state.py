@@ -1,7 +1,6 @@
 """Results do not depend on what the calling program has set for its process or thread."""
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -11,44 +10,9 @@ import torch
 
 import htnet
 from htnet.core.global_state import usual_settings
+from tests.support.global_states import STATES, default_dtype, same_in
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
-
-
-@contextmanager
-def default_dtype(dtype):
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-        assert torch.get_default_dtype() == dtype, "it is still set"
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-@contextmanager
-def autocast():
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        yield
-        assert torch.is_autocast_enabled("cpu")
-
-
-@contextmanager
-def numpy_errors():
-    with np.errstate(all="raise"):
-        yield
-        assert set(np.geterr().values()) == {"raise"}
-
-
-#: Tensors on "meta" have no values, so nothing may be made on the default device: it stands for a GPU.
-STATES = {
-    "float64": lambda: default_dtype(torch.float64),
-    "bfloat16": lambda: default_dtype(torch.bfloat16),
-    "device": lambda: torch.device("meta"),
-    "autocast": autocast,
-    "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-    "numpy": numpy_errors,
-}
 
 
 def pair():
@@ -95,18 +59,6 @@ def generated():
     return [*made.images.double().mean((1, 2, 3)).tolist(), *made.units.flatten().tolist()]
 
 
-def faces():
-    """Augmentation of faces, with mixup."""
-    from htnet.palsy import FaceAugmentation, augment_faces
-
-    torch.manual_seed(0)
-    given = torch.from_numpy(images(2).reshape(2, 3, 28, 28))
-    labels = torch.from_numpy(np.array([0, 1]))
-    with usual_settings():  # as a training does
-        made = augment_faces(given, labels, FaceAugmentation(erase=0.5, mixup=0.4), 3)
-    return torch.cat([one.flatten() for one in made]).tolist()
-
-
 def events():
     """The shipped detector, on random features."""
     from htnet.recordings import FEATURES, detector
@@ -119,40 +71,19 @@ def events():
     return [value for one in found for value in (one.score, one.start, one.peak, one.end)]
 
 
-def asymmetry():
-    from htnet.palsy import face_asymmetry
-
-    return [one.value or 0.0 for one in face_asymmetry(SAMPLE / "onset.png").regions.values()]
-
-
 def optimized():
     model = htnet.optimize(htnet.load_pretrained("composite"))
     return model(torch.from_numpy(images(2).reshape(2, 3, 28, 28))).flatten().tolist()
 
 
-TASKS = (pair, loaded, classifier, features, generated, faces, events, asymmetry, optimized)
-
-
-@pytest.fixture(scope="module")
-def usual():
-    """What each task gives if nothing is set, computed once."""
-    known = {}
-
-    def ask(task):
-        return known[task] if task in known else known.setdefault(task, task())
-
-    return ask
+TASKS = (pair, loaded, classifier, features, generated, events, optimized)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)
-def test_results_do_not_depend_on_the_state_of_the_program(usual, task, state):
-    expected = usual(task)
-    with STATES[state]():
-        found = task()
-    # Matrix products of another thread's making may round in another order; settings change far more.
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+def test_results_do_not_depend_on_the_state_of_the_program(task, state):
+    same_in(state, task)
 
 
 def test_a_landmarker_may_rely_on_its_default_device():
