@@ -23,6 +23,7 @@ from typing import Any
 
 from htnet.core.arrays import plain_array, refuse_masked
 from htnet.core.errors import InputError
+from htnet.core.fields import native
 
 #: Onset and offset, whole frames or whole milliseconds, both included.
 Span = tuple[int, int]
@@ -67,7 +68,10 @@ def checked_spans(spans: Iterable[Span], name: str) -> list[Span]:
     for span in each:
         refuse_masked(span, f"The {name} intervals have")
         try:
-            onset, offset = map(operator.index, span)
+            ends = tuple(span)
+            if any(isinstance(native(end), bool) for end in ends):  # NumPy before 2.3 only warns that they are no index
+                raise TypeError
+            onset, offset = map(operator.index, ends)
         except (TypeError, ValueError, RuntimeError):  # PyTorch's of tensors without values
             raise InputError(
                 f"A {name} interval is {span!r}; give (onset, offset) in whole frames or milliseconds."

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from skimage.data import astronaut
-from skimage.transform import SimilarityTransform
 
 from htnet.core.errors import LandmarkError
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks, PreprocessSpec
 from htnet.preprocess import align_pair, scale_points, similarity, transform_points
 from htnet.preprocess.landmarks.files import COLUMNS
 from tests.support.paths import COMPOSITE, needs_shared
+from tests.support.similarity import fitted_similarity
 
 SPEC = PreprocessSpec()
 # Eyes, nose, mouth corners of skimage's astronaut, px, read off the enlarged picture by eye.
@@ -41,7 +41,7 @@ def test_noisy_points_give_what_scikit_image_gives(rng):
     for _ in range(20):
         source = rng.uniform(0, 200, (5, 2))
         target = transform_points(matrix_of(1.7, rng.uniform(-180, 180), 5, -8), source) + rng.normal(0, 25, (5, 2))
-        expected = SimilarityTransform.from_estimate(source, target).params[:2]
+        expected = fitted_similarity(source, target).params[:2]
         np.testing.assert_allclose(similarity(source, target), expected, rtol=1e-7, atol=1e-7)
 
 

@@ -14,6 +14,7 @@ from htnet.preprocess import (
     landmarks_68,
 )
 from htnet.preprocess.mean_shape import MEAN_SHAPE_MM, MIRROR_68
+from tests.support.similarity import fitted_similarity
 
 MEAN = Landmarks68(MEAN_SHAPE_28.astype(np.float32), "mean")
 UPRIGHT = Landmarks68(MEAN_SHAPE_MM.astype(np.float32), "mean, mm")
@@ -58,7 +59,7 @@ def test_other_points_are_refused(points, message):
 def test_the_mean_shape_lies_on_the_template():
     assert np.hypot(*(MEAN.five().points - np.array(TEMPLATE_28)).T).max() < 0.3
     # Nothing is stretched: it is one similarity of the upright shape.
-    fit = SimilarityTransform.from_estimate(MEAN_SHAPE_MM, MEAN_SHAPE_28)
+    fit = fitted_similarity(MEAN_SHAPE_MM, MEAN_SHAPE_28)
     np.testing.assert_allclose(fit(MEAN_SHAPE_MM), MEAN_SHAPE_28, atol=1e-9)
     with pytest.raises(ValueError):
         MEAN_SHAPE_28[0] = 0
@@ -127,7 +128,7 @@ def test_an_estimate_follows_the_five_points(rng):
         landmarks = Landmarks(move(TEMPLATE_28) + noise, "yunet", 0.9)
         found = estimate_68(landmarks)
         five = MEAN.five().points.astype(float)
-        expected = SimilarityTransform.from_estimate(five, landmarks.points.astype(float))(MEAN_SHAPE_28)
+        expected = fitted_similarity(five, landmarks.points.astype(float))(MEAN_SHAPE_28)
         np.testing.assert_allclose(found.points, expected, rtol=1e-4, atol=1e-3 * move.scale)
         assert (found.estimated, found.source, found.score) == (True, "estimated from yunet", 0.9)
         # Its own five points are near the given ones, as near as the template is.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -305,9 +305,23 @@ def _late(path: Path, container: Any, stream: Any) -> tuple[QualityWarning, ...]
     return (QualityWarning("late_picture", message),)
 
 
+def _field_order(coded: Any) -> int | None:
+    """FFmpeg's order of fields: 0 unknown, 1 progressive. None: PyAV up to 17.1, the last for Python 3.10, lacks it."""
+    found = getattr(coded, "field_order", None)
+    return None if found is None else int(found)
+
+
+def _begins_interlaced(path: Path) -> bool:
+    """Whether the first frame is interlaced; False if it cannot be decoded, which is told when it is read."""
+    with _container(path) as (container, stream), suppress(load_av().error.FFmpegError):
+        for frame in container.decode(stream):
+            return bool(frame.interlaced_frame)
+    return False
+
+
 def _interlaced(path: Path, stream: Any) -> tuple[QualityWarning, ...]:
-    # FFmpeg's order of fields: 0 unknown, 1 progressive. Older versions of PyAV do not provide it.
-    if getattr(stream.codec_context, "field_order", 0) <= 1:
+    order = _field_order(stream.codec_context)
+    if not (_begins_interlaced(path) if order is None else order > 1):
         return ()
     message = (
         f"{path} is interlaced: the odd and even rows of a frame may be of two moments, so that what moves has combed "
