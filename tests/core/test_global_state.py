@@ -76,7 +76,19 @@ def optimized():
     return model(torch.from_numpy(images(2).reshape(2, 3, 28, 28))).flatten().tolist()
 
 
-TASKS = (pair, loaded, classifier, features, generated, events, optimized)
+def converted():
+    """A checkpoint in float32 stays so."""
+    from htnet.models import convert_state, create_model, reference_state
+
+    with usual_settings(float32=True):
+        torch.manual_seed(0)
+        state = reference_state(create_model("htnet_tiny"))
+    model = convert_state(state, heads=4)
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+    return [float(tensor.detach().double().sum()) for tensor in model.parameters()]
+
+
+TASKS = (pair, loaded, classifier, features, generated, events, optimized, converted)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -9,6 +9,7 @@ from typing import Any
 
 from htnet.core.errors import CheckpointError, ModelError
 from htnet.core.fields import optional, text, whole
+from htnet.core.global_state import usual_settings
 from htnet.core.paths import as_path
 from htnet.models.base import EmotionModel
 from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
@@ -52,6 +53,7 @@ def convert_state(
     return _converted(state, heads, key, labels)[0]
 
 
+@usual_settings(float32=True)
 def _converted(
     content: Any, heads: int | None, key: str | None, labels: Sequence[str] | None
 ) -> tuple[EmotionModel, str]:
