@@ -36,7 +36,7 @@ def usual_settings(*, grad: bool = False, float32: bool = False, device: bool = 
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.set_grad_enabled(grad))  # last: leaving the inference mode switches gradients on
+        stack.enter_context(torch.set_grad_enabled(grad))  # after it: leaving inference mode switches gradients on
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))

@@ -156,8 +156,7 @@ def augment_faces(
         images = images + deviation * torch.randn_like(images)
     if not settings.mixup:
         return images, labels
-    share = (
-        torch.distributions.Beta(*torch.tensor([settings.mixup] * 2, dtype=torch.float32)).sample((batch,)).to(device)
-    )
+    both = torch.tensor([settings.mixup] * 2, dtype=torch.float32)
+    share = torch.distributions.Beta(*both).sample((batch,)).to(device)
     partner = torch.randperm(batch, device=device)
     return mix(images, F.one_hot(labels, num_classes).float(), torch.maximum(share, 1 - share), partner)
