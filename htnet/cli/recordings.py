@@ -71,7 +71,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     classes = None if args.classes is None else tuple(name.strip().casefold() for name in args.classes.split(","))
     found = read_events(args.predictions)
     for file in dict.fromkeys(entry.file for entry in found.found):
-        if _are_same(str(file), args.truth):
+        if _are_one_file(str(file), args.truth):
             what = "" if os.path.samefile(file, args.truth) else f" {file} is a copy of it, byte for byte."
             raise InputError(
                 f"{args.truth} contains the true events and is among the predictions.{what} Give the predictions."
@@ -88,7 +88,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     show_scores(scores)
 
 
-def _are_same(one: str, other: str) -> bool:
+def _are_one_file(one: str, other: str) -> bool:
     """Whether two files are one file, or have equal bytes; folders are not compared."""
     if not os.path.isfile(other):
         return False

@@ -263,7 +263,7 @@ def evaluate(
             f"{predictor.name} predicts {', '.join(classes)}, {other.name} {', '.join(other.model.labels)}. Only "
             "weights with the same classes can be compared. Choose others."
         )
-    if other is not None and _are_same(predictor.model, other.model):
+    if other is not None and _are_same_weights(predictor.model, other.model):
         twice = f"{predictor.name} is given twice"
         both = twice if predictor.name == other.name else f"{predictor.name} and {other.name} are the same weights"
         raise InputError(
@@ -290,7 +290,7 @@ def evaluate(
     return WeightsScores(manifest, classes, truth, answers, None if other is None else ask(other), resamples, seed)
 
 
-def _are_same(one: EmotionModel, other: EmotionModel) -> bool:
+def _are_same_weights(one: EmotionModel, other: EmotionModel) -> bool:
     """Whether two models compute the same probabilities from the same frames: all that defines them is equal."""
     if one is other:
         return True
