@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from htnet.core.rng import global_rng
+
 
 @contextmanager
 def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
     """Run with PyTorch's global generators seeded, and restore them afterwards."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with global_rng(), torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
@@ -28,14 +30,15 @@ class RngState:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Draw from this state; afterwards the generators are restored."""
-        before = self._read()
-        self._write(self._state)
-        try:
-            yield
-            self._state = self._read()
-        finally:
-            self._write(before)
+        """Draw from this state; afterwards the generators are restored. Other trainings wait meanwhile."""
+        with global_rng():
+            before = self._read()
+            self._write(self._state)
+            try:
+                yield
+                self._state = self._read()
+            finally:
+                self._write(before)
 
     def state_dict(self) -> dict[str, Any]:
         """The state, for a checkpoint."""

@@ -1,15 +1,19 @@
 """Results do not depend on what the calling program has set for its process or thread."""
 
 import json
+import random
 from pathlib import Path
 from threading import Barrier, Thread
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import htnet
 from htnet.core.global_state import usual_settings
+from htnet.core.rng import own_rng
+from htnet.training.rng import seeded_rng
 from tests.support.global_states import STATES, default_dtype, same_in
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
@@ -80,8 +84,7 @@ def converted():
     """A checkpoint in float32 stays so."""
     from htnet.models import convert_state, create_model, reference_state
 
-    with usual_settings(float32=True):
-        torch.manual_seed(0)
+    with usual_settings(float32=True), seeded_rng(0, torch.device("cpu")):
         state = reference_state(create_model("htnet_tiny"))
     model = convert_state(state, heads=4)
     assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
@@ -96,6 +99,59 @@ TASKS = (pair, loaded, classifier, features, generated, events, optimized, conve
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)
 def test_results_do_not_depend_on_the_state_of_the_program(task, state):
     same_in(state, task)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)
+def test_htnet_draws_nothing_from_the_generators_of_the_program(task):
+    def drawn():
+        return random.random(), np.random.random(), float(torch.rand(()))  # noqa: NPY002
+
+    def seeded():
+        random.seed(3)
+        np.random.seed(3)  # noqa: NPY002
+        torch.manual_seed(3)
+
+    seeded()
+    expected = drawn()
+    seeded()
+    task()
+    assert drawn() == expected
+
+
+def test_a_new_classifier_is_drawn_from_the_generator_of_the_program():
+    def drawn(seed):
+        torch.manual_seed(seed)
+        return htnet.load_pretrained("synthetic", num_classes=5).classifier.weight
+
+    first, again, other = map(drawn, (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+LAYERS = {
+    "layers": lambda: nn.Sequential(nn.Linear(3, 3), nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Embedding(2, 3)),
+    "lstm": lambda: nn.LSTM(2, 2),
+    "attention": lambda: nn.MultiheadAttention(4, 2),
+    "parameter": lambda: nn.Parameter(torch.randn(3) + torch.rand(3) + torch.randint(3, (3,)) + torch.randperm(3)),
+    "trunc_normal": lambda: nn.init.trunc_normal_(torch.empty(3, 3)),
+    "orthogonal": lambda: nn.init.orthogonal_(torch.empty(3, 3)),
+    "kaiming": lambda: nn.init.kaiming_normal_(torch.empty(3, 3)),
+    "in place": lambda: torch.empty(3).uniform_().normal_().bernoulli_(0.5),
+    "like": lambda: torch.randn_like(torch.empty(3)) + torch.rand_like(torch.empty(3)),
+}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_models_that_get_stored_weights_leave_the_generator_alone(make):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    make()
+    assert not torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(0)
+    with own_rng():
+        make()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_landmarker_may_rely_on_its_default_device():

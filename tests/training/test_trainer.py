@@ -1,16 +1,25 @@
 import dataclasses
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
 import torch
 
 from htnet.core.errors import InputError, RecipeError, RunError
+from htnet.core.rng import global_rng
 from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
+from htnet.hub import load_pretrained
 from htnet.models import create_model
 from htnet.preprocess import template_points
 from htnet.training import Checkpoint, FlowSet, Recipe, TrainingJob, load_flow_set, predict_set, train_model
+from htnet.training.rng import RngState
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(epochs=4, batch_size=8)
@@ -73,6 +82,77 @@ def test_global_generator_is_left_alone(data):
     torch.manual_seed(5)
     train_model("htnet_tiny", data, QUICK)
     assert torch.equal(torch.rand(1), expected)
+
+
+def in_threads(*tasks):
+    """Results of tasks that run in threads of their own and begin together."""
+    gate = Barrier(len(tasks))
+
+    def run(task):
+        gate.wait(60)
+        return task()
+
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        return [found.result(120) for found in [pool.submit(run, task) for task in tasks]]
+
+
+@pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}], ids=["plain", "dropout"])
+def test_trainings_in_threads_draw_as_if_alone(data, settings):
+    def train(seed):
+        return train_model("htnet_tiny", data, QUICK, seed=seed, settings=settings)[0]
+
+    alone = [train(seed) for seed in range(3)]
+    for _ in range(2):
+        together = in_threads(*(partial(train, seed) for seed in range(3)))
+        assert all(map(same_state, together, alone))
+
+
+def test_weights_that_are_loaded_meanwhile_do_not_change_a_training(data):
+    alone, ended = train_model("flow_mlp", data, QUICK)[0], Event()
+
+    def train():
+        try:
+            return train_model("flow_mlp", data, QUICK)[0]
+        finally:
+            ended.set()
+
+    def load():
+        count = 0
+        while not ended.is_set():
+            load_pretrained("synthetic")
+            count += 1
+        return count
+
+    trained, loads = in_threads(train, load)
+    assert loads
+    assert same_state(trained, alone)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_does_not_wait_for_a_training_of_its_parent():
+    with ThreadPoolExecutor(1) as pool:
+        inside, leave = Event(), Event()
+
+        def hold():
+            with RngState(0, torch.device("cpu")).active():
+                inside.set()
+                leave.wait(60)
+
+        held = pool.submit(hold)
+        inside.wait(60)
+        child = os.fork()
+        if child == 0:
+            with global_rng():
+                os._exit(0)
+        deadline = time.monotonic() + 60
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if ended[0] == 0:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        leave.set()
+        held.result(60)
+    assert ended == (child, 0)
 
 
 def test_callbacks_are_told_the_loss(data):

@@ -11,6 +11,7 @@ from htnet.core.errors import CheckpointError, ModelError
 from htnet.core.fields import optional, text, whole
 from htnet.core.global_state import usual_settings
 from htnet.core.paths import as_path
+from htnet.core.rng import own_rng
 from htnet.models.base import EmotionModel
 from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
 from htnet.models.converters.files import read_checkpoint
@@ -64,7 +65,8 @@ def _converted(
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
             try:
-                model = converter.convert(clean, heads)
+                with own_rng():
+                    model = converter.convert(clean, heads)
             except ModelError as error:  # impossible settings, inferred from the shapes
                 raise CheckpointError(
                     f"The shapes of this checkpoint's tensors are not those of a published {converter.kind}: {error}"
