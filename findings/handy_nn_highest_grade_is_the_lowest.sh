@@ -3,7 +3,8 @@
 # 0.0.6's OrdinalRegressionLoss learns sigmoid(number - threshold k) as the probability that the grade is above k, and predict_probas makes
 # "class probabilities" of it. These fall with k, and the probability of a grade is the one of its lower threshold less the one of its upper;
 # before the first it is 1, after the last 0. It sets 0 before the first and 1 after the last, and subtracts the lower from the upper.
-# - All grades between the first and the last have negative "probabilities". A network that is sure of grade 3 of 0 to 5 says -0.99 for it, and 1.00 for 0 and for 5.
+# - All grades between the first and the last have negative "probabilities". A network that is sure of grade 3 of 0 to 5 says -0.99 for it,
+#   and 1.00 for 0 and for 5.
 # - The first and the last are exchanged: where the loss is least for grade 5, it says 1.00 for grade 0, and where for 0, it says 1.00 for 5.
 #   The grade with the highest "probability" is 0 or 5 always. The sum is 1, so that nothing looks wrong.
 # Expected were the probabilities of the same thresholds: 0 or above, and the highest where the loss is least. Nothing is said.
