@@ -175,6 +175,8 @@ def test_no_face(model, command, tmp_path, rng):
         ("[[1, 2], [3, 4], [5, 6], [7, 8]]", "give five [x, y]"),
         (json.dumps([[1, 2]] * 67), "or 68 in the order of iBUG 300-W"),
         (json.dumps([["a", 1]] * 5), "are not numbers"),
+        (json.dumps([["30", "30"], *POINTS[1:].tolist()]), "are not numbers"),
+        (json.dumps([[True, 30.0], *POINTS[1:].tolist()]), "are not numbers (booleans)"),
         ("[[NaN, 1], [3, 4], [5, 6], [7, 8], [9, 9]]", "contain NaN"),
         (json.dumps((POINTS * 28 / 64 / 28).tolist()), "as fractions of width and height are"),
         (json.dumps((POINTS * 8).tolist()), "far outside"),

@@ -10,7 +10,15 @@ from contextlib import nullcontext, redirect_stdout
 
 from htnet._version import __version__
 from htnet.cli import analyze, doctor, evaluate, predict, prepare, recordings, spot, synthesize, train, weights
-from htnet.core.command_line import add_json, adder, answer_done, described, refuse_unknown_command, show_error
+from htnet.core.command_line import (
+    add_json,
+    adder,
+    answer_done,
+    described,
+    read_numbers_strictly,
+    refuse_unknown_command,
+    show_error,
+)
 from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.hints import as_command
@@ -80,4 +88,5 @@ def build_parser() -> argparse.ArgumentParser:
     for group in (*GROUPS, *wing_modules("cli")):
         group.add_commands(add)
     add_json(parser)
+    read_numbers_strictly(parser)
     return parser

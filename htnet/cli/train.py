@@ -25,8 +25,8 @@ from htnet.core.command_line import (
     given,
     seed_option,
 )
-from htnet.core.errors import InputError
-from htnet.core.fields import optional, real
+from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.fields import optional, real, whole
 from htnet.core.files import check_outputs, refuse_same_folder
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 from htnet.core.types import LAYOUTS, REGION_POINTS
@@ -216,10 +216,15 @@ def _lodo(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
+    from htnet.evaluation.plan import PROTOCOLS
     from htnet.evaluation.store import RESULTS
 
     refuse_same_folder(args.out, args.data, *(args.start or ()))
     check_outputs(pictures=[args.plot], overwrite=args.overwrite)
+    for option in ("seeds", "vmap_folds", "folds"):
+        if (number := getattr(args, option, None)) is not None:
+            whole().check(f"--{option.replace('_', '-')}", number)
+    refuse_unknown(args.protocol, PROTOCOLS, "protocol")
     workers = asked_workers(args)
     manifest, recipe, spec, landmarker = _load(args)
     result = evaluate(

@@ -43,6 +43,16 @@ def _is_masked(values: object) -> bool:
     return any(issubclass(kind, _MAY_BE_MASKED) for kind in set(map(type, values))) and any(map(_is_masked, values))
 
 
+def _has_booleans(values: object) -> bool:
+    """Whether a list contains True or False, of Python or NumPy, at any depth."""
+    if not isinstance(values, (list, tuple)):
+        return False
+    kinds = set(map(type, values))
+    return not kinds.isdisjoint((bool, np.bool_)) or (
+        any(issubclass(kind, (list, tuple)) for kind in kinds) and any(map(_has_booleans, values))
+    )
+
+
 def plain_array(values: object, what: str, error: type[HtnetError] = InputError) -> npt.NDArray[Any]:
     """Convert what a user gave to an array of its own type, without a mask.
 
@@ -92,6 +102,8 @@ def real_array(
             different lengths, an array with masked values, or a tensor without plain values (sparse, meta).
     """
     found = plain_array(values, f"{what} have", error)
+    if _has_booleans(values):  # in a list with numbers, NumPy takes True for 1
+        found = np.array(True)
     if found.dtype.kind not in "iuf":
         kinds = {"b": "booleans", "U": "text", "S": "bytes", "M": "dates", "m": "time differences"}
         kind = kinds.get(found.dtype.kind, type(values).__name__)

@@ -9,6 +9,8 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
@@ -93,6 +95,27 @@ def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
     for action in kinds:
         for inner in dict.fromkeys(action.choices.values()):
             yield from leaves(inner)
+
+
+def read_numbers_strictly(parser: argparse.ArgumentParser) -> None:
+    """Let every option with a number refuse what is none by its value and with the cure, as `number_option` does."""
+    for command in leaves(parser):
+        command.register("type", float, partial(number_option, float))
+        command.register("type", int, partial(number_option, int))
+
+
+def number_option(kind: type[int] | type[float], text: str) -> float:
+    """Parse a number; an argparse type. Python reads 1_0 as 10, which nobody means."""
+    with suppress(ValueError):
+        if "_" not in text:
+            return kind(text)
+    wanted, cure = "whole number" if kind is int else "number", ""
+    if parts := re.fullmatch(r"\s*([+-]?\d+)[.,](\d+)\s*", text):
+        if kind is float:
+            cure = f", with a decimal point: {parts[1]}.{parts[2]}"
+        elif not parts[2].strip("0"):
+            cure = f": {parts[1]}"
+    raise argparse.ArgumentTypeError(f"{text!r} is no {wanted}; give one{cure}")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

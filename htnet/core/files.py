@@ -123,7 +123,7 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
 
     Args:
         out: output folder; None is ignored.
-        read: input folders or files.
+        read: input folders or files. A file named manifest.csv stands for its folder, whose other files are read too.
         below: also refuse subfolders of the input folders, for inputs whose subfolders are read too.
 
     Raises:
@@ -133,13 +133,18 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
         return
     place = real_path(out, "out")
     for path in read:
-        if path is None or not os.path.isdir(path):
+        if path is None or not os.path.exists(path):
             continue
+        if not os.path.isdir(path):
+            path, name = os.path.split(path)
+            if name != "manifest.csv":
+                continue
         folder = real_path(path)
         if place == folder or (below and place.startswith(folder + os.sep)):
             where = "the folder" if place == folder else "inside the folder"
             raise InputError(
-                f"{out} is {where} {path}, which is read and would be overwritten or mixed up. Choose another folder."
+                f"{out} is {where} {path or '.'}, which is read and would be overwritten or mixed up. Choose another "
+                "folder."
             )
 
 

@@ -23,6 +23,7 @@ from htnet.core.described import own_code
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.fields import flag, function, optional, seed_number, whole
+from htnet.core.files import refuse_same_folder
 from htnet.core.global_state import usual_settings
 from htnet.core.optional import usable_device
 from htnet.core.parallel import one_thread
@@ -132,9 +133,10 @@ def loso(
             `htnet.data.reader.degenerate`), two people share a picture, or there are fewer than two folds;
             ``count_units`` is given and no action units are annotated.
         MissingExtraError: ``tensorboard`` is given and the package is not installed.
-        InputError: an option is unknown or impossible; ``subjects`` names a subject that is not in the data, or a name
-            that occurs in several data sets; ``start`` was or may have been trained on data of this evaluation;
-            ``count_units`` is given for a model without a table of action units, or with vmapped folds.
+        InputError: an option is unknown or impossible; ``out`` is the folder of the data or of ``start``;
+            ``subjects`` names a subject that is not in the data, or a name that occurs in several data sets; ``start``
+            was or may have been trained on data of this evaluation; ``count_units`` is given for a model without a
+            table of action units, or with vmapped folds.
     """
     return _evaluate("subject", leave_one_subject_out, **locals())
 
@@ -216,6 +218,7 @@ def _evaluate(
     flag().check("overwrite", overwrite)
     optional(function()).check("on_fold", on_fold)
     check_tensorboard(plan.tensorboard)
+    refuse_same_folder(out, *_paths(data.source if isinstance(data, Manifest) else data), *_paths(plan.start))
     if plan.engine == "local":
         usable_device(plan.device)
     engine = make_engine(plan.engine, plan.address, plan.workers, plan.device, gpus=True)
@@ -377,6 +380,12 @@ def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFro
     for start in starts:
         start.refuse_known(manifest, plan.start_is_disjoint)
     return dict(zip(plan.seed_list, starts * len(plan.seed_list) if single else starts, strict=True))
+
+
+def _paths(given: Any) -> list[str | PathLike[str]]:
+    """What is given as text or path: one, or a list."""
+    each = [given] if isinstance(given, (str, PathLike)) or not isinstance(given, Sequence) else given
+    return [one for one in each if isinstance(one, (str, PathLike))]
 
 
 def _describe_starts(starts: dict[int, StartFrom], disjoint: bool) -> dict[str, Any] | list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import InputError
+from htnet.core.fields import native, whole
 from htnet.core.global_state import usual_settings
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import DataKind, License, Provenance, Selection
@@ -55,14 +56,25 @@ def train_on_generated(
 
     Raises:
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
-        InputError: the model has no head for action units.
+        InputError: the model has no head for action units, the seed is above 2^31 - 2, or the settings of ``job``
+            contradict the images.
     """
     job = job or job_of("generated")
     if not has_unit_head(job.model):
         able = ", ".join(name for name in list_models() if has_unit_head(name))
         raise InputError(f"{job.model} has no head for action units. Choose one that has: {able}.")
-    check_weights_folder(out, overwrite=overwrite)  # before images are generated
     config = config or SynthesisConfig()
+    # The generator's seeds end at 2^31, and the images have the seed after that of the job.
+    whole(0, le=2**31 - 2).check("seed", job.seed)
+    determined = {"image_size": config.size, "action_units": ACTION_UNITS, "num_classes": len(EMOTIONS)}
+    for name, value in determined.items():
+        if native(job.settings.get(name, value)) != value:
+            cure = "; for another size, give config=SynthesisConfig(size=...)" if name == "image_size" else ""
+            raise InputError(
+                f"settings has {name}={job.settings[name]!r}, but of the generated images it is {value!r}. Leave it "
+                f"out{cure}."
+            )
+    check_weights_folder(out, overwrite=overwrite)  # before images are generated
     spec = dataclasses.replace(get_entry(job.model).spec, size=config.size)
     data = generated_set(count, job.seed + 1, config, spec)
     card = {

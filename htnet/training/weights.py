@@ -12,6 +12,7 @@ from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
+from htnet.core.files import refuse_same_folder
 from htnet.core.global_state import usual_settings
 from htnet.core.identity import TrainedPeople
 from htnet.core.parallel import locked
@@ -94,7 +95,8 @@ def train_weights(
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         WeightsError: manifest and data have different numbers of samples, or the temperature is not positive and
             finite.
-        InputError: ``job`` has settings with a number of classes other than that of the manifest.
+        InputError: ``job`` has settings with a number of classes other than that of the manifest, or ``out`` is the
+            folder of the manifest.
     """
     check_manifest(manifest)
     if len(manifest) != len(data):
@@ -102,6 +104,7 @@ def train_weights(
             f"The manifest has {len(manifest)} samples, but the data have {len(data)}. Load them together."
         )
     job = job or TrainingJob()
+    refuse_same_folder(out, manifest.source)
     only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     order = manifest.by_name()
     manifest, data = manifest.subset(order), data.subset(order)

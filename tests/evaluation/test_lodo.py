@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from htnet.core.errors import ManifestError, RunError
+from htnet.core.errors import InputError, ManifestError, RunError
 from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, leave_one_dataset_out, open_data
-from htnet.evaluation import EvaluationPlan, lodo, loso, protocols
+from htnet.evaluation import EvaluationPlan, holdout, kfold, lodo, loso, protocols
 from htnet.hub import GENERATED, read_config, save_pretrained
 from htnet.models import create_model
-from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
+from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, spec_for, train_model, train_weights
 from tests.support.evaluation import fold_run
 from tests.support.flows import write_flow_set
 
@@ -43,6 +43,20 @@ def test_arguments_are_the_fields_of_the_plan(evaluate):
     assert {n: p.default for n, p in known.items()} == {**fields, "model": "htnet_small", "recipe": "default"}
     with pytest.raises(TypeError, match="seedz"):
         evaluate("data", out="run", seedz=3)
+
+
+@pytest.mark.parametrize("evaluate", [loso, lodo, kfold, holdout])
+def test_no_run_is_written_into_the_folder_of_its_data(evaluate, manifest, tmp_path):
+    folder = tmp_path / "set"
+    model = create_model("htnet_tiny")
+    model.preprocess_spec = spec_for("htnet_tiny")
+    save_pretrained(model, tmp_path / "start")
+    for given in ({"data": folder}, {"data": manifest}, {"data": folder, "out": tmp_path / "start"}):
+        with pytest.raises(InputError, match="which is read"):
+            evaluate(**{"out": folder, "start": tmp_path / "start"} | given)
+    with pytest.raises(InputError, match="which is read"):
+        train_weights(manifest, load_flow_set(manifest, spec_for("htnet_tiny")), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["flow", "manifest.csv"]
 
 
 def run(manifest, out, evaluate=lodo, **options):

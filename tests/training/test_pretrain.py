@@ -111,3 +111,23 @@ def test_command(tmp_path, capsys):
 def test_other_models_are_refused(tmp_path):
     with pytest.raises(InputError, match="ststnet has no head for action units"):
         train_on_generated(tmp_path / "x", TrainingJob("ststnet"), count=8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_size": 56}, "image_size=56, but of the generated images it is 28. .*config=SynthesisConfig"),
+        ({"action_units": (1, 2)}, r"action_units=\(1, 2\), but"),
+        ({"num_classes": 5}, "num_classes=5, but"),
+    ],
+)
+def test_settings_that_contradict_the_images_are_refused(tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        train_on_generated(tmp_path / "w", job_of("generated", model="htnet_tiny", settings=settings), count=8)
+    assert not (tmp_path / "w").exists()
+
+
+def test_seeds_that_the_generator_cannot_take_are_named_as_given(tmp_path):
+    for seed in (2**31 - 1, 2**64 - 1):
+        with pytest.raises(InputError, match=f"seed is {seed}; give a whole number"):
+            train_on_generated(tmp_path / "w", job_of("generated", model="htnet_tiny", seed=seed), count=8)

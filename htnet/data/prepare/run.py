@@ -26,6 +26,7 @@ from htnet.core.errors import (
     VideoError,
     about_sample,
 )
+from htnet.core.files import refuse_same_folder
 from htnet.core.hints import how
 from htnet.core.paths import as_path
 from htnet.core.types import PreprocessSpec
@@ -98,7 +99,7 @@ def prepare(
         HtnetError: a sample cannot be read (the message names it), or the settings are impossible.
         RunError: another process is preparing into ``out``, a process was killed, or the Ray cluster cannot be used.
         MissingExtraError: Ray is not installed.
-        InputError: the landmarker cannot be sent to other processes.
+        InputError: the landmarker cannot be sent to other processes, or ``out`` is the folder of the manifest.
     """
     check_manifest(manifest)
     ran_by = make_engine(engine, address, workers)
@@ -111,6 +112,7 @@ def prepare(
             f"{manifest.source} contains flow images and no frames: it is already prepared. Use it: {use}"
         )
     kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
+    refuse_same_folder(out, manifest.source)
     folder = PreparedFolder(as_path(out, "out"), kinds)
     reader = SampleReader(spec, landmarker, extras=("motion",) if motion else (), bit_depth=bit_depth)
     points = cache(lambda: describe(reader.landmarks.get()))

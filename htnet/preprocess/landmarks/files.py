@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import real_array
 from htnet.core.csv_files import open_table
 from htnet.core.errors import LandmarkError, cause, did_you_mean, refuse_unknown
 from htnet.core.fields import real
@@ -232,19 +233,14 @@ def landmarks_from(points: npt.ArrayLike, source: str, score: float | None = Non
             f"{', '.join(POINT_NAMES)}, or 68 in the order of iBUG 300-W."
         )
     kind = Landmarks if shape == (5, 2) else Landmarks68
-    return kind(np.asarray(points, np.float32), source, score)
+    return kind(real_array(points, f"Landmarks from {source}", LandmarkError, "px of the frame"), source, score)
 
 
 def _landmarks(points: Any, source: str, scale: float, score: float | None = None) -> Landmarks | Landmarks68:
     if _named(points):
         points = [points[name] for name in (OUTPUT_POINTS if OUTPUT_POINTS[0] in points else POINT_NAMES)]
-    try:
-        array = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise LandmarkError(
-            f"Landmarks in {source} are not numbers; give five [x, y] in the order {', '.join(POINT_NAMES)}, or 68 in "
-            "the order of iBUG 300-W."
-        ) from None
+    cure = f"five [x, y] in the order {', '.join(POINT_NAMES)}, or 68 in the order of iBUG 300-W"
+    array = real_array(points, f"Landmarks in {source}", LandmarkError, cure, dtype=np.float64)
     return landmarks_from(scale_points(array, scale).astype(np.float32), source, score)
 
 
