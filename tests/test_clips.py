@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -236,8 +237,12 @@ def test_without_motion_a_prepared_folder_has_none(manifest, tmp_path):
     assert "motion" not in (tmp_path / "out" / "manifest.csv").read_text("utf-8").splitlines()[0]
 
 
-def test_parts_of_clips(manifest):
+def test_parts_of_clips(manifest, tmp_path):
     folder, video = manifest.samples[0], manifest.samples[1]
+    one_based = tmp_path / "one based"
+    shutil.copytree(folder.clip, one_based)
+    for path in list(one_based.iterdir()):
+        path.rename(one_based / f"img{int(path.stem[3:]) - 7}.png")
     assert [f.name for f in open_clip(folder.clip, folder.clip_first, folder.clip_last).files] == [
         f"img{n}.png" for n in range(9, 14)
     ]
@@ -250,6 +255,8 @@ def test_parts_of_clips(manifest):
     for clip, first, last, message in (
         (folder.clip, "img7.png", "", "no frame 'img7.png'; give the name of a file in it"),
         (folder.clip, "7", "", "has 7 frames, so none with number 7"),
+        (one_based, "3", "", r"counted from 0, is img4\.png, but the number is in the name of img3\.png"),
+        (one_based, "", "1", "is img2.png, but"),
         (video.clip, "img8.png", "", "give its number"),
         (folder.clip, "img12.png", "img10.png", "'img10.png' comes before the first, 'img12.png'"),
     ):

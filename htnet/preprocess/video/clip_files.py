@@ -14,6 +14,7 @@ from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.saved_spec import saved_spec
 from htnet.core.types import FloatArray, PreprocessSpec
+from htnet.preprocess.video.folder_names import file_numbers
 from htnet.preprocess.video.open import Video, open_video
 
 
@@ -31,7 +32,8 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", b
         The part from ``first`` to ``last``, both included.
 
     Raises:
-        VideoError: there is no such video or frame, or the last one comes before the first.
+        VideoError: there is no such video or frame, the last one comes before the first, or a number is that of one
+            frame and in the name of another.
     """
     video = open_video(source, bit_depth=bit_depth)
     begin, end = _number(video, first), _number(video, last)
@@ -48,6 +50,12 @@ def _number(video: Video, name: str) -> int | None:
         number = int(name)
         if video.count is not None and number >= video.count:
             raise VideoError(f"{video.source} has {video.count} frames, so none with number {name}; they count from 0.")
+        numbers = file_numbers(video.paths)
+        if numbers is not None and number in numbers and numbers[number] != number:
+            raise VideoError(
+                f"{video.source}: the frame {name!r}, counted from 0, is {video.paths[number].name}, but the number is "
+                f"in the name of {video.paths[numbers.tolist().index(number)].name}. Give the name of the file."
+            )
         return number
     names = [path.name for path in video.paths]
     if name not in names:

@@ -18,6 +18,7 @@ from htnet.core.limits import VIDEO_FRAMES
 from htnet.core.paths import as_path
 from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
+from htnet.preprocess.video.folder_names import name_warnings, refuse_copies
 from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, Shot, make_reader
 from htnet.preprocess.video.shots import file_shots
 
@@ -391,6 +392,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
     VIDEO_FRAMES.check(len(names), path)
     # The name itself decides between img1 and img01.
     paths = tuple(sorted(names, key=lambda p: (natural_key(p.name), p.name)))
+    refuse_copies(path, paths)
     return Video(str(path), fps, (0, 0), len(paths), paths=paths)
 
 
@@ -408,7 +410,8 @@ def _checked_folder(video: Video) -> Video:
     video._check_given(len(inside))
     depth = _depth_of(video, inside)
     first = _read_image(video.paths[inside[0]], inside[0], depth)
-    return replace(video, count=len(inside), size=first.size, bit_depth=depth)
+    warnings = name_warnings(Path(video.source), [video.paths[number] for number in inside])
+    return replace(video, count=len(inside), size=first.size, bit_depth=depth, warnings=warnings)
 
 
 def _depth_of(video: Video, inside: list[int]) -> int | None:
