@@ -21,6 +21,7 @@ _SHORT = {"neg": "negative", "pos": "positive", "sur": "surprise", "surp": "surp
 _FORMS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "other": "others", "surprised": "surprise"} | {
     "disgusted": "disgust",
     "tension": "tense",
+    **{"fearful": "fear", "contemptuous": "contempt", "amused": "amusement", "confused": "confusion"},
 }
 
 
@@ -53,13 +54,14 @@ def meant(name: str, labels: Iterable[str]) -> str:
     """The known emotion, or other label, that a label may be a misspelling of; "" if there is none.
 
     Names of four letters or more may differ by one edit, names of six or more by two: "suprise" matches "surprise",
-    but "sad" does not match "bad". Two forms of one name, such as "happy" and "happiness", match if both are labels.
+    but "sad" does not match "bad". Two forms of one name, such as "happy" and "happiness" or "neg" and
+    "negative", match if both are labels.
     Labels that differ by a number or by one letter at the end ("grade_1", "class_a") do not match.
     """
     own = name.strip().casefold()
     others = {label.strip().casefold(): label for label in labels}
     for text in sorted(others):
-        if text != own and _FORMS.get(text, text) == _FORMS.get(own, own):
+        if text != own and _form(text) == _form(own):
             return others[text]
     if own in KNOWN_EMOTIONS or any(c.isdigit() for c in own):
         return ""
@@ -70,6 +72,12 @@ def meant(name: str, labels: Iterable[str]) -> str:
         if edits(own, text) <= (2 if shorter >= 6 else 1):
             return others.get(text, text)
     return ""
+
+
+def _form(name: str) -> str:
+    """The usual form of a name: "surprise" for "surprised" and "sur"."""
+    name = emotion_name(name)
+    return _FORMS.get(name, name)
 
 
 def _by_letter(one: str, other: str) -> bool:

@@ -128,10 +128,15 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
 
     Raises:
         InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
-            probabilities (or, with ``logits``, not finite).
+            probabilities (or, with ``logits``, not finite, or probabilities).
     """
     check_rows(truth=truth, scores=scores)
     values = _matrix(scores, "logits") if logits else _logs(_probabilities(scores))
+    if logits and values.shape[1] > 1 and (values >= 0).all() and (np.abs(values.sum(1) - 1) <= _SUM_ERROR).all():
+        raise InputError(
+            "logits=True, but the scores of every sample are of 0 or more and sum to 1: they are probabilities. Leave "
+            "logits out."
+        )
     values, true = _labeled(truth, values)
     values = values - values.max(1, keepdims=True)
     if not values.any():

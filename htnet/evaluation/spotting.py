@@ -9,6 +9,7 @@ macro-expressions give 130 of 357 overall.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -351,7 +352,7 @@ def evaluate_spotting(
         least,
         unit,
         "subjects" if by_subject else "recordings",
-        _warnings(recordings, given),
+        (*_warnings(recordings, given), *_other_emotions(recordings, answers, classes or ())),
     )
 
 
@@ -400,6 +401,29 @@ def _warnings(recordings: Sequence[Recording], predicted: Mapping[str, Any]) -> 
         "Check their names if something was predicted there."
     )
     return (QualityWarning("no_predictions", message),)
+
+
+def _other_emotions(
+    recordings: Sequence[Recording], answers: Mapping[str, Sequence[Event]], classes: Sequence[str]
+) -> tuple[QualityWarning, ...]:
+    """A warning about predicted emotions that no true event has, because each counts as wrong."""
+    annotated = {_key(e.label): e.label for r in recordings for e in r.events if e.label and e.kind in EXPRESSION_KINDS}
+    known = {*annotated, *map(_key, classes)}
+    predicted = Counter(
+        event.emotion
+        for events in answers.values()
+        for event in events
+        if event.emotion and event.kind in EXPRESSION_KINDS and _key(event.emotion) not in known
+    )
+    if not annotated or not predicted:
+        return ()
+    message = (
+        f"No true event has the predicted {'emotion' if len(predicted) == 1 else 'emotions'} "
+        f"{', '.join(f'{name} ({count})' for name, count in sorted(predicted.items()))}, so these count as wrong. The "
+        f"true ones are {', '.join(sorted(annotated.values()))}. If they are other names for the same emotions, use one "
+        "set of names in both."
+    )
+    return (QualityWarning("other_emotions", message),)
 
 
 def _check_names(recordings: Sequence[Recording], predicted: Mapping[str, Any]) -> None:

@@ -198,6 +198,9 @@ def test_other_bad_input():
             reliability([0, 1], chances, bins)
     with pytest.raises(InputError, match="logits of sample 0 are"):
         fit_temperature([0], [[np.inf, 1.0]], logits=True)
+    with pytest.raises(InputError, match="they are probabilities. Leave logits out"):
+        fit_temperature([0, 1], chances, logits=True)
+    assert fit_temperature([0, 1], [[0.5, 0.5], [0.1, 0.8]], logits=True) > 0
     with pytest.raises(InputError, match="one group, 'a'"):
         left_out_temperatures([0, 1], chances, ["a", "a"])
     with pytest.raises(InputError, match="groups has 1 entries for 2 samples"):

@@ -224,6 +224,24 @@ def test_names_of_recordings():
     assert found.micro.counts.fn == 1
 
 
+def test_predicted_emotions_under_other_names_are_told():
+    def emotion(name):
+        return Event("micro", 0, 4, 9, label=name)
+
+    truth = [Recording("r", (emotion("happiness"),)), Recording("q", (emotion("Surprise"),))]
+    found = evaluate_spotting(truth, {"r": [emotion("positive")], "q": [emotion("surprise")]})
+    (warning,) = found.warnings
+    assert warning.code == "other_emotions"
+    assert "emotion positive (1), so these count as wrong. The true ones are Surprise, happiness." in warning.message
+    for names in (("Happiness", "surprise"), (None, None)):
+        told = evaluate_spotting(truth, dict(zip("rq", ([emotion(name)] for name in names), strict=True))).warnings
+        assert told == ()
+    with_class = evaluate_spotting(
+        truth, {"r": [emotion("positive")], "q": []}, classes=["positive", "happiness", "surprise"]
+    )
+    assert with_class.warnings == ()
+
+
 def test_intervals_hold_the_score_and_need_two_people():
     people = [Recording(f"r{k}", (micro(0, 9), micro(50, 59)), subject=f"p{k}") for k in range(12)]
     answers = {f"r{k}": [micro(0, 9), micro(70, 79)][: 1 + k % 2] for k in range(12)}

@@ -66,7 +66,7 @@ def name_warnings(folder: Path, paths: Sequence[Path]) -> tuple[QualityWarning, 
     message = (
         f"The numbers in the names of the frames in {folder} do not rise evenly: {shown}{more} "
         f"({counted(len(places), 'place')}; elsewhere by {usual:g}). If frames are missing there, the times of all "
-        "later ones are too small, because files are counted for them, and an apex among the missing ones cannot be found."
+        "later ones are too small, because files are counted for them, and an apex among the missing ones is not found."
     )
     return (QualityWarning("frame_gaps", message),)
 
