@@ -420,8 +420,8 @@ def _other_emotions(
     message = (
         f"No true event has the predicted {'emotion' if len(predicted) == 1 else 'emotions'} "
         f"{', '.join(f'{name} ({count})' for name, count in sorted(predicted.items()))}, so these count as wrong. The "
-        f"true ones are {', '.join(sorted(annotated.values()))}. If they are other names for the same emotions, use one "
-        "set of names in both."
+        f"true ones are {', '.join(sorted(annotated.values()))}. If they are other names for the same emotions, use "
+        "one set of names in both."
     )
     return (QualityWarning("other_emotions", message),)
 

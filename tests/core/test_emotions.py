@@ -49,8 +49,10 @@ def test_a_label_near_a_known_emotion_is_refused(typed, right, tmp_path):
 
 @pytest.mark.parametrize(
     ("one", "two"),
-    [("smile", "smlie"), ("happy", "happiness"), ("eyebrows", "eybrow"), ("other", "others"), ("negative", "neg")]
-    + [("positive", "pos"), ("surprised", "sur"), ("fear", "fearful")],
+    [
+        *(("smile", "smlie"), ("happy", "happiness"), ("eyebrows", "eybrow"), ("other", "others")),
+        *(("negative", "neg"), ("positive", "pos"), ("surprised", "sur"), ("fear", "fearful")),
+    ],
 )
 def test_two_labels_that_may_be_one_are_refused_with_both_and_their_counts(one, two, tmp_path):
     (tmp_path / "m.csv").write_text(f"sample,label,flow\na,{one},f.png\nb,{one},f.png\nc,{two},f.png\n")
