@@ -8,6 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from htnet.core.errors import RecipeError
 from htnet.preprocess import MIRROR_68
 from htnet.training.recipe import Augmentation
 
@@ -115,6 +116,9 @@ def augment(
 
     Returns:
         New images (no longer confined to 0..255), points and extras.
+
+    Raises:
+        RecipeError: the shift is half the side of the images or more.
     """
     extras = dict(extras)
     batch, channels = images.shape[:2]
@@ -123,6 +127,11 @@ def augment(
         which = torch.rand(batch, dtype=torch.float32, device=device) < settings.mirror
         images, points = mirror(images, points, which, u_channel)
         extras = mirror_extras(extras, which, images.shape[-1])
+    if 2 * settings.shift >= images.shape[-1]:
+        raise RecipeError(
+            f"The augmentation shifts faces by up to {settings.shift} px, but the images have {images.shape[-1]} px: "
+            "little of a face would remain. Give a shift below half the side."
+        )
     if settings.shift:
         moves = torch.randint(-settings.shift, settings.shift + 1, (2, batch), device=device)
         images = shift(images, moves[0], moves[1])

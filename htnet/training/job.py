@@ -104,8 +104,13 @@ def refuse_other_count(settings: Mapping[str, Any], classes: Sequence[str]) -> N
         classes: names of the classes of the data.
 
     Raises:
-        InputError: ``num_classes`` is another number.
+        InputError: ``num_classes`` is another number, or there are fewer than two classes.
     """
+    if len(classes) < 2:
+        raise InputError(
+            f"The data have one class ({', '.join(classes)}), so a model would give it the probability 1 whatever it "
+            "sees. Add samples of another class."
+        )
     given = settings.get("num_classes")
     if given not in (None, len(classes)):
         raise InputError(
@@ -156,11 +161,16 @@ class Member:
         """Build the model, and move it and its samples to the device.
 
         Raises:
-            InputError: the device cannot be used.
+            InputError: the device cannot be used, or the settings contain what the recipe computes.
         """
         device = usable_device(job.device)
         data, rng, settings = data.to(device), RngState(job.seed, device), dict(job.settings)
         mean, std = data.statistics()
+        if job.recipe.standardize and (both := {"mean", "std"} & set(settings)):
+            raise InputError(
+                f"settings has {' and '.join(sorted(both))}, but the recipe {job.recipe.name!r} computes mean and std "
+                "from the training set. Leave them out, or give a recipe with standardize=False."
+            )
         if job.recipe.standardize:
             settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
         with rng.active(), usual_settings(grad=True, float32=True):

@@ -50,8 +50,8 @@ class Augmentation(AnyAugmentation):
 
     Attributes:
         mirror: probability of mirroring the face left to right, with u negated.
-        shift: largest shift of the face under its crops in x and in y, px of the flow image.
-        gain: each channel is scaled about its mean by a factor drawn uniformly from 1 ± gain.
+        shift: largest shift of the face under its crops in x and in y, px of the flow image; less than half its side.
+        gain: each channel is scaled about its mean by a factor drawn uniformly from 1 ± gain; at most 1.
         offset: each channel is moved by an amount drawn uniformly from ± offset, in standard deviations.
         noise: standard deviation of Gaussian noise, in standard deviations of the channel.
     """
@@ -59,7 +59,7 @@ class Augmentation(AnyAugmentation):
     of: ClassVar[str] = "flow"
     mirror: float = checked(0.5, real(ge=0, le=1))
     shift: int = checked(2, whole(0))
-    gain: float = checked(0.2, real(ge=0))
+    gain: float = checked(0.2, real(ge=0, le=1))  # a negative factor would reverse the motion
     offset: float = checked(0.2, real(ge=0))
     noise: float = checked(0.1, real(ge=0))
 
@@ -92,12 +92,13 @@ class Recipe(Checked):
         augmentation: random changes: `Augmentation` for flow images, another class for other images, or None.
         loss: "cross_entropy", "focal" (`htnet.training.focal_loss`) or "margin" (`htnet.training.margin_loss`), which
             is for scores from 0 to 1, such as those of capsules.
-        focal_alpha: factor of the focal loss.
-        focal_gamma: exponent by which the focal loss reduces the weight of correctly classified samples.
+        focal_alpha: factor of the focal loss; only for the loss "focal".
+        focal_gamma: exponent by which the focal loss reduces the weight of correctly classified samples; likewise.
         generated: number of generated flow images (`htnet.synthesis`) in every batch; 0 for none. Models with an
             action-unit head learn the units from these images. Requires a set of flow images with the emotions of
             `htnet.types.EMOTIONS`.
-        generated_weight: weight of the loss of the generated samples; that of the real samples has weight 1.
+        generated_weight: weight of the loss of the generated samples, if there are any; that of the real samples has
+            weight 1.
         units_weight: weight of the loss of the action units (binary cross-entropy, mean over units and sides), for
             models and sets that have units; the loss of the emotions has weight 1.
         proposal_weight: weight of the loss of the proposals (binary cross-entropy, mean over classes), for models with
@@ -131,6 +132,19 @@ class Recipe(Checked):
 
     _error = RecipeError
     _noun = "recipe field"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value, has_effect, cure in (
+            ("focal_alpha", self.focal_alpha, self.loss == "focal", "loss='focal'"),
+            ("focal_gamma", self.focal_gamma, self.loss == "focal", "loss='focal'"),
+            ("generated_weight", self.generated_weight, self.generated, "generated=N"),
+        ):
+            default = type(self).__dataclass_fields__[name].default
+            if value != default and not has_effect:
+                raise RecipeError(
+                    f"{name} is {value}, but has no effect without {cure}. Add it, or leave {name} at {default}."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""

@@ -84,6 +84,10 @@ def test_easy_samples_count_less():
         ({"focal_alpha": 0}, "focal_alpha is 0"),
         ({"focal_gamma": -0.5}, "focal_gamma is -0.5"),
         ({"focal_gamma": float("nan")}, "focal_gamma is nan"),
+        ({"focal_gamma": 1.5}, "focal_gamma is 1.5, but has no effect without loss='focal'"),
+        ({"focal_alpha": 0.5, "loss": "margin"}, "focal_alpha is 0.5, but has no effect"),
+        ({"generated_weight": 1.0}, "generated_weight is 1.0, but has no effect without generated=N"),
+        ({"augmentation": {"gain": 1.5}}, r"gain is 1.5; give a number from 0 to 1"),
     ],
 )
 def test_bad_settings_are_named(values, message):

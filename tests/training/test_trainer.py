@@ -14,11 +14,22 @@ import torch
 from htnet.core.errors import InputError, RecipeError, RunError
 from htnet.core.rng import global_rng
 from htnet.core.types import PreprocessSpec
+from htnet.data import Manifest
 from htnet.evaluation import loso
 from htnet.hub import load_pretrained
 from htnet.models import create_model
 from htnet.preprocess import template_points
-from htnet.training import Checkpoint, FlowSet, Recipe, TrainingJob, load_flow_set, predict_set, train_model
+from htnet.training import (
+    Augmentation,
+    Checkpoint,
+    FlowSet,
+    Recipe,
+    TrainingJob,
+    load_flow_set,
+    predict_set,
+    train_model,
+    train_weights,
+)
 from htnet.training.rng import RngState
 from tests.support.flows import write_flow_set
 
@@ -312,3 +323,26 @@ def test_settings_of_a_job_are_checked_before_pytorch_reads_them(tmp_path):
     with pytest.raises(InputError, match="^The device 'gpu' cannot be used here"):
         loso(write_flow_set(tmp_path / "set", 2, 2), "htnet_tiny", QUICK, out=tmp_path / "run", device="gpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_would_have_no_effect_or_leave_no_face_are_refused():
+    data = random_set(8)
+    with pytest.raises(InputError, match=r"settings has mean, but the recipe 'default' computes mean and std"):
+        train_model("htnet_tiny", data, QUICK, settings={"mean": (1.0, 2.0, 3.0)})
+    plain = dataclasses.replace(QUICK, epochs=1, standardize=False, augmentation=Augmentation(shift=13))
+    model, _ = train_model("htnet_tiny", data, plain, settings={"mean": (1.0, 2.0, 3.0)})
+    assert model.config.mean == (1.0, 2.0, 3.0)
+    with pytest.raises(RecipeError, match="shifts faces by up to 14 px, but the images have 28 px"):
+        train_model("htnet_tiny", data, dataclasses.replace(plain, augmentation=Augmentation(shift=14)))
+
+
+def test_data_of_one_class_are_refused(tmp_path):
+    samples = [dataclasses.replace(one, label="positive") for one in write_flow_set(tmp_path / "set", 2, 2)]
+    manifest = Manifest(tuple(samples), ("positive",))
+    for train in (
+        lambda: train_weights(manifest, load_flow_set(manifest, PreprocessSpec()), tmp_path / "w", TrainingJob()),
+        lambda: loso(manifest, "htnet_tiny", QUICK, out=tmp_path / "run", progress=False),
+    ):
+        with pytest.raises(InputError, match=r"have one class \(positive\).*Add samples of another class"):
+            train()
+    assert not (tmp_path / "w").exists()
