@@ -105,7 +105,7 @@ def test_results_do_not_depend_on_the_state_of_the_program(task, state):
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)
 def test_htnet_draws_nothing_from_the_generators_of_the_program(task):
     def drawn():
-        return random.random(), np.random.random(), float(torch.rand(()))  # noqa: NPY002
+        return random.random(), np.random.standard_normal(), float(torch.rand(()))  # noqa: NPY002
 
     def seeded():
         random.seed(3)
