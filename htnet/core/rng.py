@@ -43,18 +43,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-@contextmanager
-def own_rng() -> Iterator[None]:
+class OwnRng(TorchFunctionMode):
     """Within it, this thread draws from a generator of its own on the CPU, for models that only get stored weights.
 
     So loading weights changes neither what the calling program draws next nor a training in another thread.
     """
-    with _OwnDraws():
-        yield
-
-
-class _OwnDraws(TorchFunctionMode):
-    """Gives functions that draw on the CPU a generator."""
 
     def __init__(self) -> None:
         super().__init__()

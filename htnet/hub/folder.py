@@ -37,7 +37,7 @@ from htnet.core.limits import check_safetensors, read_json, sha256_of
 from htnet.core.optional import named_dtype, usable_device
 from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance, translated
-from htnet.core.rng import own_rng
+from htnet.core.rng import OwnRng
 from htnet.core.saved_spec import refuse_missing, saved_spec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
@@ -388,7 +388,7 @@ def load_files(
     try:
         settings, what = config["config"], f"setting of {config['architecture']}"
         refuse_missing(settings, ModelConfig.field_names(), what, ModelError)
-        with own_rng():
+        with OwnRng():
             model = build_model(config["architecture"], settings, config.get("model"))
         if not defining_module(config["architecture"]):  # a model of one's own may get settings after it was saved
             refuse_missing(settings, (n for n in model.config.field_names() if n not in _LATER), what, ModelError)

@@ -24,7 +24,7 @@ from htnet.core.fields import Checked, checked, each, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.provenance import Provenance, with_provenance
-from htnet.core.rng import own_rng
+from htnet.core.rng import OwnRng
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range, refuse_bad_output, refuse_not_finite, require_tensor
 from htnet.models.intermediates import Enough, stage_outputs
@@ -561,7 +561,7 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
         raise misfit
     config = dataclasses.replace(model.config, **rest)
     if config != model.config:
-        with own_rng():
+        with OwnRng():
             other = type(model)(config).to(next(model.parameters()))
         shapes, own = ({k: v.shape for k, v in m.state_dict().items()} for m in (other, model))
         if shapes != own:

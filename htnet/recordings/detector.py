@@ -24,7 +24,7 @@ from htnet.core.global_state import usual_settings
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.paths import as_path
-from htnet.core.rng import own_rng
+from htnet.core.rng import OwnRng
 from htnet.core.types import Float64Array, FloatArray
 from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
 from htnet.recordings.network import EventNetwork
@@ -413,7 +413,7 @@ def _read(path: Path) -> EventDetector:
         raise InputError(f"{path} is not an event detector of this version of htnet ({_FORM}); train it again.")
     if about.get(_SUM) != _digest(state, about):
         raise InputError(f"{path} is damaged: its content does not have the SHA-256 that it states; copy it again.")
-    with own_rng():
+    with OwnRng():
         network = EventNetwork(int(about["width"]))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     if {name: tuple(value.shape) for name, value in state.items()} != wanted:

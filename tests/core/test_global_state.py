@@ -12,7 +12,7 @@ from torch import nn
 
 import htnet
 from htnet.core.global_state import usual_settings
-from htnet.core.rng import own_rng
+from htnet.core.rng import OwnRng
 from htnet.training.rng import seeded_rng
 from tests.support.global_states import STATES, default_dtype, same_in
 
@@ -149,7 +149,7 @@ def test_models_that_get_stored_weights_leave_the_generator_alone(make):
     make()
     assert not torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(0)
-    with own_rng():
+    with OwnRng():
         make()
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -11,7 +11,7 @@ from htnet.core.errors import CheckpointError, ModelError
 from htnet.core.fields import optional, text, whole
 from htnet.core.global_state import usual_settings
 from htnet.core.paths import as_path
-from htnet.core.rng import own_rng
+from htnet.core.rng import OwnRng
 from htnet.models.base import EmotionModel
 from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
 from htnet.models.converters.files import read_checkpoint
@@ -65,7 +65,7 @@ def _converted(
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
             try:
-                with own_rng():
+                with OwnRng():
                     model = converter.convert(clean, heads)
             except ModelError as error:  # impossible settings, inferred from the shapes
                 raise CheckpointError(

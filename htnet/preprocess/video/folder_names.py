@@ -43,7 +43,7 @@ def name_warnings(folder: Path, paths: Sequence[Path]) -> tuple[QualityWarning, 
     """
     kinds: dict[str, list[Path]] = {}
     for path in paths:
-        kinds.setdefault(re.sub(r"\d+", "#", path.stem.lower()), []).append(path)
+        kinds.setdefault(_without_numbers(path), []).append(path)
     if len(several := [group for group in kinds.values() if len(group) > 1]) > 1:
         groups = "; ".join(f"{g[0].name} to {g[-1].name} ({len(g)})" for g in several[:_NAMED])
         more = f"; and {len(several) - _NAMED} more" if len(several) > _NAMED else ""
@@ -71,9 +71,13 @@ def name_warnings(folder: Path, paths: Sequence[Path]) -> tuple[QualityWarning, 
     return (QualityWarning("frame_gaps", message),)
 
 
+def _without_numbers(path: Path) -> str:
+    return re.sub(r"\d+", "#", path.stem.lower())
+
+
 def file_numbers(paths: Sequence[Path]) -> Float64Array | None:
     """The one number that differs from name to name, of each file; None if none or several do."""
-    if len({re.sub(r"\d+", "#", path.stem.lower()) for path in paths}) > 1:
+    if len(set(map(_without_numbers, paths))) > 1:
         return None
     table = [[int(digits) for digits in re.findall(r"\d+", path.stem)] for path in paths]
     columns = [column for column in zip(*table, strict=True) if len(set(column)) > 1]
